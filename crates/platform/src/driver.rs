@@ -1,0 +1,36 @@
+//! Runs a reconciler: once at start, again whenever a table it watches changes, and at least once
+//! every tick, until the server shuts down.
+
+use std::future::Future;
+use std::time::Duration;
+
+use kennel_store::Revision;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+/// Calls `reconcile` until `shutdown`. A reconciler handles its own errors: what could not be done
+/// now is tried again at the next call.
+pub async fn drive<F, Fut>(
+    mut tables: Vec<watch::Receiver<Revision>>,
+    tick: Duration,
+    shutdown: CancellationToken,
+    mut reconcile: F,
+) where
+    F: FnMut() -> Fut,
+    Fut: Future<Output = ()>,
+{
+    loop {
+        for table in &mut tables {
+            table.mark_unchanged();
+        }
+        reconcile().await;
+        let changed = futures::future::select_all(
+            tables.iter_mut().map(|table| Box::pin(table.changed())),
+        );
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            _ = changed => {}
+            () = tokio::time::sleep(tick) => {}
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! Endpoint configurations and endpoints: replicas that answer /ping.
+
+pub struct Endpoints {}

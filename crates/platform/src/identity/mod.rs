@@ -1,0 +1,3 @@
+//! The root key and the sessions of roles.
+
+pub struct Identity {}

@@ -1,0 +1,1 @@
+//! The instance types this version knows: vCPUs, memory, GPUs and on-demand prices.

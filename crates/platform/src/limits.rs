@@ -1,0 +1,1 @@
+//! Every bound of the platform with the reason for its number.

@@ -1,0 +1,1 @@
+//! Validated names. A name never becomes a path; paths come from internal ids.

@@ -1,0 +1,3 @@
+//! Buckets, objects and multipart uploads.
+
+pub struct Objects {}

@@ -1,0 +1,3 @@
+//! Runs: one supervised process on one host, whatever it runs for.
+
+pub struct Runs {}

@@ -1,0 +1,3 @@
+//! Tags of SageMaker resources, by ARN.
+
+pub struct Tags {}

@@ -1,0 +1,3 @@
+//! Log groups, log streams and their events.
+
+pub struct Logs {}

@@ -1,0 +1,3 @@
+//! Training jobs.
+
+pub struct Training {}
