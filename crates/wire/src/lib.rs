@@ -4,4 +4,20 @@
 //!
 //! Nothing here opens a socket or a file, or reads a clock: callers hand in bytes and times.
 
+pub mod arn;
+pub mod blob;
+mod cbor;
+pub mod decode;
+pub mod json;
+pub mod protocol;
+pub mod query;
 pub mod run;
+pub mod sigv4;
+pub mod timestamp;
+pub mod xml;
+
+pub use arn::Arn;
+pub use blob::Blob;
+pub use decode::DecodeError;
+pub use protocol::Protocol;
+pub use timestamp::Timestamp;
