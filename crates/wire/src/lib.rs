@@ -12,6 +12,7 @@ pub mod json;
 pub mod protocol;
 pub mod query;
 pub mod run;
+pub mod shape;
 pub mod sigv4;
 pub mod timestamp;
 pub mod xml;
