@@ -53,6 +53,7 @@ async fn measure(dir: &Path) -> Outcome {
     let start = Instant::now();
     let stores = Stores::open(dir)?;
     row("first start of all three", 1, start);
+    memory("after the start");
     each("put photo: 30 KB blob + its record", 4_000, &stores, put_photo).await?;
     each("commit one record", 4_000, &stores, commit_record).await?;
     each("get record", 20_000, &stores, get_record).await?;
@@ -66,7 +67,7 @@ async fn measure(dir: &Path) -> Outcome {
     let start = Instant::now();
     let _stores = Stores::open(dir)?;
     row("start of all three with this data", 1, start);
-    memory();
+    memory("at the end");
     Ok(())
 }
 
@@ -181,11 +182,10 @@ fn row(what: &str, times: usize, start: Instant) {
     println!("{what:<44} {:>10.0} {:>12.1}", times as f64 / secs, secs * 1e6 / times as f64);
 }
 
-/// The resident set at the end, where the system tells it.
-fn memory() {
+/// The resident set, where the system tells it.
+fn memory(when: &str) {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    for line in status.lines().filter(|line| line.starts_with("VmRSS") || line.starts_with("VmHWM"))
-    {
-        println!("{line}");
+    for line in status.lines().filter(|line| line.starts_with("VmRSS")) {
+        println!("memory {when}: {line}");
     }
 }

@@ -1,7 +1,9 @@
 //! What the backends on disk share: a bounded number of blocking threads, and how a full disk
 //! is told from other failures.
 
+use std::fs::{self, File};
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 
 use tokio::sync::Semaphore;
@@ -36,4 +38,22 @@ impl Workers {
 /// Whether the write failed for want of space; a quota counts, as only the wording differs.
 pub(crate) fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
+/// Makes `dir` and these directories in it where any is missing, their names durable.
+pub(crate) fn ensure_dirs(dir: &Path, names: &[&str]) -> io::Result<()> {
+    if names.iter().all(|name| dir.join(name).is_dir()) {
+        return Ok(());
+    }
+    for name in names {
+        fs::create_dir_all(dir.join(name))?;
+    }
+    File::open(dir)?.sync_all()?;
+    sync_parent(dir)
+}
+
+/// Makes the name of a new or renamed file or directory durable.
+pub(crate) fn sync_parent(path: &Path) -> io::Result<()> {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
 }

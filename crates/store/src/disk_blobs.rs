@@ -15,7 +15,7 @@ use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 
 use crate::blobs::{BlobId, Blobs, Error, Reader, Staged};
-use crate::disk::Workers;
+use crate::disk::{Workers, ensure_dirs};
 
 /// What a reader is handed at a time, and what a writer gathers before it touches the disk: a
 /// photo passes in one piece, and a hundred transfers at once take tens of megabytes.
@@ -39,10 +39,8 @@ impl DiskBlobs {
     /// Opens the store in `dir`, making it where there is none, and removes what was staged when
     /// an earlier process ended.
     pub fn open(dir: &Path) -> Result<Self, Error> {
+        ensure_dirs(dir, &["staging", "blobs"])?;
         let (staging, committed) = (dir.join("staging"), dir.join("blobs"));
-        fs::create_dir_all(&staging)?;
-        fs::create_dir_all(&committed)?;
-        File::open(dir)?.sync_all()?;
         for leftover in fs::read_dir(&staging)? {
             fs::remove_file(leftover?.path())?;
         }

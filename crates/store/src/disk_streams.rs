@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 
 use crate::blobs::BlobId;
-use crate::disk::Workers;
+use crate::disk::{Workers, ensure_dirs};
 use crate::streams::{Append, Entry, Error, READ_BYTES_MAX, Streams, check_id, check_sizes};
 use open_stream::OpenStream;
 use syncer::Syncer;
@@ -47,9 +47,8 @@ impl DiskStreams {
     /// Opens the store in `dir`, making it where there is none, and finishes deletions that an
     /// earlier process had begun.
     pub fn open(dir: &Path) -> Result<Self, Error> {
-        let deleted = dir.join(DELETED);
-        fs::create_dir_all(&deleted)?;
-        for leftover in fs::read_dir(&deleted)? {
+        ensure_dirs(dir, &[DELETED])?;
+        for leftover in fs::read_dir(dir.join(DELETED))? {
             fs::remove_dir_all(leftover?.path())?;
         }
         let shared = Shared {
@@ -97,7 +96,7 @@ impl Streams for DiskStreams {
                 let Some(plan) = plan else { break };
                 let wanted = limit - found.len();
                 let before = found.len();
-                // The files are read outside the stream's lock: a long read stops no append.
+                // The file is read outside the stream's lock: a long read stops no append.
                 let within_bytes = plan.read(wanted, &mut bytes_left, &mut found)?;
                 let read = found.len() - before;
                 if !within_bytes || read == 0 {

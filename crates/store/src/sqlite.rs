@@ -6,6 +6,8 @@
 
 mod writer;
 
+use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -14,7 +16,7 @@ use async_trait::async_trait;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::disk::Workers;
+use crate::disk::{Workers, is_full, sync_parent};
 use crate::records::{Error, Record, Records, Revision, Write};
 use crate::watches::Watches;
 use writer::Job;
@@ -51,7 +53,7 @@ impl SqliteRecords {
         let writer = thread::Builder::new()
             .name("records-writer".to_owned())
             .spawn(move || writer.run(queue))
-            .map_err(|error| Error::Backend(Box::new(error)))?;
+            .map_err(failed)?;
         Ok(Self {
             jobs: Some(jobs),
             writer: Some(writer),
@@ -192,21 +194,20 @@ fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
 }
 
 fn open_writer(path: &Path) -> Result<(Connection, Revision), Error> {
-    let crashed = length(&log_path(path)) > 0;
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
-        | OpenFlags::SQLITE_OPEN_CREATE
-        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags).map_err(error)?;
+    if length(path) == 0 {
+        create(path)?;
+    }
+    let crashed = length(&beside(path, "-wal")) > 0;
+    let connection = connect_to_write(path).map_err(error)?;
     connection
         .execute_batch(
-            "PRAGMA journal_mode = WAL;
-             PRAGMA synchronous = FULL;
+            "PRAGMA synchronous = FULL;
              PRAGMA cache_size = -2000;
              PRAGMA temp_store = MEMORY;
              PRAGMA journal_size_limit = 8388608;",
         )
         .map_err(error)?;
-    ensure_schema(&connection, path)?;
+    ensure_ours(&connection, path)?;
     if crashed && length(path) <= CHECKED_BYTES_MAX {
         ensure_whole(&connection, path)?;
     }
@@ -216,37 +217,64 @@ fn open_writer(path: &Path) -> Result<(Connection, Revision), Error> {
     Ok((connection, revision.cast_unsigned()))
 }
 
-/// Makes the tables in a new file and refuses a file that is not ours to change.
-fn ensure_schema(connection: &Connection, path: &Path) -> Result<(), Error> {
-    let header = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
-    let version = header("user_version").map_err(error)?;
-    let application = header("application_id").map_err(error)?;
-    let objects = "SELECT count(*) FROM sqlite_schema";
-    let objects: i64 = connection.query_row(objects, [], |row| row.get(0)).map_err(error)?;
-    if version == 0 && application == 0 && objects == 0 {
-        return connection
-            .execute_batch(&format!(
-                "BEGIN IMMEDIATE;
-                 CREATE TABLE records (
-                     tbl TEXT NOT NULL COLLATE BINARY,
-                     key TEXT NOT NULL COLLATE BINARY,
-                     value BLOB NOT NULL,
-                     revision INTEGER NOT NULL,
-                     PRIMARY KEY (tbl, key)
-                 ) WITHOUT ROWID;
-                 CREATE TABLE latest (revision INTEGER NOT NULL);
-                 INSERT INTO latest VALUES (0);
-                 PRAGMA application_id = {APPLICATION_ID};
-                 PRAGMA user_version = {SCHEMA_VERSION};
-                 COMMIT;"
-            ))
-            .map_err(error);
+/// Makes the file under another name and renames it, so that it is never seen half made, and
+/// syncs once what SQLite would sync at each step.
+fn create(path: &Path) -> Result<(), Error> {
+    let staged = beside(path, ".new");
+    let make = || -> rusqlite::Result<()> {
+        let connection = connect_to_write(&staged)?;
+        connection.execute_batch(&format!(
+            "PRAGMA synchronous = OFF;
+             PRAGMA journal_mode = WAL;
+             BEGIN IMMEDIATE;
+             CREATE TABLE records (
+                 tbl TEXT NOT NULL COLLATE BINARY,
+                 key TEXT NOT NULL COLLATE BINARY,
+                 value BLOB NOT NULL,
+                 revision INTEGER NOT NULL,
+                 PRIMARY KEY (tbl, key)
+             ) WITHOUT ROWID;
+             CREATE TABLE latest (revision INTEGER NOT NULL);
+             INSERT INTO latest VALUES (0);
+             PRAGMA application_id = {APPLICATION_ID};
+             PRAGMA user_version = {SCHEMA_VERSION};
+             COMMIT;"
+        ))?;
+        connection.close().map_err(|(_, error)| error)
+    };
+    let publish = || -> io::Result<()> {
+        File::open(&staged)?.sync_all()?;
+        fs::rename(&staged, path)?;
+        sync_parent(path)
+    };
+    // A log whose file is gone must not be taken for the new file's.
+    let leftovers = [".new", ".new-wal", ".new-shm", "-wal", "-shm"];
+    for leftover in leftovers.map(|suffix| beside(path, suffix)) {
+        match fs::remove_file(leftover) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+            _ => {}
+        }
     }
-    if application != APPLICATION_ID {
+    make().map_err(error)?;
+    publish().map_err(failed)
+}
+
+fn connect_to_write(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+        | OpenFlags::SQLITE_OPEN_CREATE
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    Connection::open_with_flags(path, flags)
+}
+
+/// Refuses a file that is not ours to change.
+fn ensure_ours(connection: &Connection, path: &Path) -> Result<(), Error> {
+    let header = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+    if header("application_id").map_err(error)? != APPLICATION_ID {
         return Err(refuse(OpenError::Foreign(path.to_owned())));
     }
-    if version > SCHEMA_VERSION {
-        return Err(refuse(OpenError::Newer { path: path.to_owned(), found: version }));
+    let found = header("user_version").map_err(error)?;
+    if found > SCHEMA_VERSION {
+        return Err(refuse(OpenError::Newer { path: path.to_owned(), found }));
     }
     Ok(())
 }
@@ -264,14 +292,14 @@ fn refuse(reason: OpenError) -> Error {
     Error::Backend(Box::new(reason))
 }
 
-fn log_path(path: &Path) -> PathBuf {
+fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
-    name.push("-wal");
+    name.push(suffix);
     PathBuf::from(name)
 }
 
 fn length(path: &Path) -> u64 {
-    std::fs::metadata(path).map_or(0, |metadata| metadata.len())
+    fs::metadata(path).map_or(0, |metadata| metadata.len())
 }
 
 fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
@@ -287,4 +315,8 @@ fn error(error: rusqlite::Error) -> Error {
     let full = error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull)
         || error.sqlite_extended_error_code() == Some(rusqlite::ffi::SQLITE_IOERR_SHMSIZE);
     if full { Error::Full } else { Error::Backend(Box::new(error)) }
+}
+
+fn failed(error: io::Error) -> Error {
+    if is_full(&error) { Error::Full } else { Error::Backend(Box::new(error)) }
 }

@@ -89,7 +89,7 @@ impl OpenStream {
             return Ok(None);
         };
         if sequence >= tail.first {
-            return Ok(Some(tail.index.plan(tail.path.clone(), tail.first, sequence)));
+            return tail.index.plan(tail.path.clone(), tail.first, sequence).map(Some);
         }
         let after = self.closed.partition_point(|segment| segment.first <= sequence);
         let next_first = self.closed.get(after).map_or(tail.first, |segment| segment.first);
@@ -106,7 +106,7 @@ impl OpenStream {
         }
         let plan = index.plan(path, segment.first, sequence);
         segment.index = Some(index);
-        Ok(Some(plan))
+        plan.map(Some)
     }
 
     /// Makes the stream's first segment, or the next one when the last is full. Returns whether

@@ -7,8 +7,8 @@
 //! All numbers are little-endian. A frame of zeros (a hole left by a crash) fails its checksum.
 
 use std::fs::File;
-use std::io::{self, BufReader, Read, Seek, SeekFrom};
-use std::path::PathBuf;
+use std::io::{self, BufReader, Read, Seek, SeekFrom, Take};
+use std::path::{Path, PathBuf};
 
 use crate::streams::{Append, ENTRY_BYTES_MAX, Entry};
 
@@ -68,53 +68,50 @@ impl Index {
     }
 
     /// How to read from `sequence` on, in the segment whose first entry is `first`.
-    pub fn plan(&self, path: PathBuf, first: u64, sequence: u64) -> Plan {
+    pub fn plan(&self, path: PathBuf, first: u64, sequence: u64) -> io::Result<Plan> {
         let nth = sequence - first;
         let place = usize::try_from(nth / INDEXED_EVERY).ok();
         let (place, skip) = match place.and_then(|place| self.places.get(place)) {
             Some(place) => (*place, nth % INDEXED_EVERY),
             None => (0, nth),
         };
-        Plan { path, place, skip, end: self.bytes, sequence }
+        let mut file = File::open(&path)?;
+        file.seek(SeekFrom::Start(place))?;
+        let whole = file.take(self.bytes - place);
+        Ok(Plan { path, whole, skip, sequence })
     }
 }
 
-/// A read of one segment, bounded by what was whole when it was planned.
+/// A read of one segment, bounded by what was whole when it was planned. The open file keeps its
+/// bytes when the stream is deleted meanwhile.
 pub(super) struct Plan {
     path: PathBuf,
-    place: u64,
+    whole: Take<File>,
     skip: u64,
-    end: u64,
     sequence: u64,
 }
 
 impl Plan {
     /// Adds at most `limit` entries to `found`, and stops before a body that exceeds `bytes_left`
-    /// unless it is the first of all. Returns whether the bytes sufficed. A segment that has been
-    /// deleted meanwhile has no entries.
+    /// unless it is the first of all. Returns whether the bytes sufficed.
     pub fn read(
         self,
         limit: usize,
         bytes_left: &mut usize,
         found: &mut Vec<Entry>,
     ) -> io::Result<bool> {
-        let mut file = match File::open(&self.path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
-            file => file?,
-        };
-        file.seek(SeekFrom::Start(self.place))?;
-        let whole = file.take(self.end - self.place);
+        let Self { path, whole, skip, sequence } = self;
         let mut reader = BufReader::with_capacity(READ_BUFFER_BYTES, whole);
         let mut body = Vec::new();
-        for _ in 0..self.skip {
-            self.frame(&mut reader, &mut body)?;
+        for _ in 0..skip {
+            read_whole_frame(&path, &mut reader, &mut body)?;
         }
-        for sequence in (self.sequence..).take(limit) {
+        for sequence in (sequence..).take(limit) {
             let exhausted = reader.buffer().is_empty() && reader.get_ref().limit() == 0;
             if exhausted {
                 break;
             }
-            let timestamp_ms = self.frame(&mut reader, &mut body)?;
+            let timestamp_ms = read_whole_frame(&path, &mut reader, &mut body)?;
             if body.len() > *bytes_left && !found.is_empty() {
                 return Ok(false);
             }
@@ -123,14 +120,14 @@ impl Plan {
         }
         Ok(true)
     }
+}
 
-    /// Within what was found whole, a wrong frame means that the disk has changed it.
-    fn frame(&self, reader: &mut impl Read, body: &mut Vec<u8>) -> io::Result<i64> {
-        read_frame(reader, body)?.ok_or_else(|| {
-            let message = format!("`{}` has a damaged entry", self.path.display());
-            io::Error::new(io::ErrorKind::InvalidData, message)
-        })
-    }
+/// Within what was found whole, a wrong frame means that the disk has changed it.
+fn read_whole_frame(path: &Path, reader: &mut impl Read, body: &mut Vec<u8>) -> io::Result<i64> {
+    read_frame(reader, body)?.ok_or_else(|| {
+        let message = format!("`{}` has a damaged entry", path.display());
+        io::Error::new(io::ErrorKind::InvalidData, message)
+    })
 }
 
 /// The timestamp of the next frame, its body in `body`; `None` at the end or where no whole frame

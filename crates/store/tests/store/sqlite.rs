@@ -100,6 +100,22 @@ async fn file_of_a_newer_version_is_refused() {
 }
 
 #[tokio::test]
+async fn log_whose_file_is_gone_is_not_applied_to_a_new_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("records.sqlite");
+    let log = dir.path().join("records.sqlite-wal");
+    let store = SqliteRecords::open(&path).unwrap();
+    put(&store, "old", b"1").await;
+    let old_log = fs::read(&log).unwrap();
+    drop(store);
+    fs::remove_file(&path).unwrap();
+    fs::write(&log, old_log).unwrap();
+    let store = SqliteRecords::open(&path).unwrap();
+    assert_eq!(store.list("t", "", None, 10).await.unwrap(), []);
+    put(&store, "new", b"2").await;
+}
+
+#[tokio::test]
 async fn clean_end_leaves_one_file() {
     let dir = tempfile::tempdir().unwrap();
     let store = SqliteRecords::open(&dir.path().join("records.sqlite")).unwrap();
