@@ -1,0 +1,662 @@
+//! Endpoints over a memory store, scripted runs and a clock moved by hand.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use kennel_store::memory::{MemoryBlobs, MemoryRecords, MemoryStreams};
+use kennel_store::records::{Error as StoreError, Record, Records, Revision, Write};
+use kennel_wire::run::{Outcome, StopReason};
+
+use super::config::VariantConfig;
+use super::host::{Host, Machine};
+use super::record::Fleet;
+use super::submit::{NewConfig, Retain};
+use super::*;
+use crate::clock::ManualClock;
+use crate::model::{Artifact, ArtifactMember, Container};
+use crate::names::{RoleArn, S3Location};
+use crate::runs::{End, Run, StartRun, Started};
+
+#[tokio::test]
+async fn in_service_only_when_every_replica_answered_ping() {
+    let world = World::new();
+    world.config("two", &[("AllTraffic", 2)]).await;
+    world.create("dogs", "two").await;
+    world.pass().await;
+    let runs = world.host.live();
+    assert_eq!(runs.len(), 2);
+    assert_eq!(world.status("dogs").await, Some(Status::Creating));
+    world.host.ready(&runs[0]);
+    world.pass().await;
+    assert_eq!(world.status("dogs").await, Some(Status::Creating));
+    assert_eq!(world.lease("dogs").await.err(), Some(NoRoute::Endpoint));
+    world.host.ready(&runs[1]);
+    world.pass().await;
+    assert_eq!(world.status("dogs").await, Some(Status::InService));
+    assert!(world.lease("Dogs").await.is_ok());
+}
+
+#[tokio::test]
+async fn dead_replica_is_started_again_after_growing_pauses_and_its_log_says_why() {
+    let world = World::new();
+    world.in_service("dogs", "one", 1).await;
+    for pause_ms in [1_000, 2_000, 4_000] {
+        let run = world.host.live().remove(0);
+        world.host.end(&run, "AlgorithmError: killed by signal 9");
+        world.pass().await;
+        assert!(world.host.live().is_empty());
+        assert_eq!(world.lease("dogs").await.err(), Some(NoRoute::Replica));
+        world.clock.advance_ms(pause_ms - 1);
+        world.pass().await;
+        assert!(world.host.live().is_empty());
+        world.clock.advance_ms(1);
+        world.pass().await;
+        world.host.all_ready();
+        world.pass().await;
+        assert!(world.lease("dogs").await.is_ok());
+        assert_eq!(world.status("dogs").await, Some(Status::InService));
+    }
+    let lines = world.host.lines();
+    assert_eq!(lines.len(), 3);
+    assert!(lines[2].contains("killed by signal 9 (failure 3 in a row"), "{}", lines[2]);
+    assert_eq!(world.host.known().len(), 1, "ended runs are forgotten");
+}
+
+#[tokio::test]
+async fn a_replica_that_was_stable_starts_from_the_shortest_pause() {
+    let world = World::new();
+    world.in_service("dogs", "one", 1).await;
+    for _ in 0..2 {
+        let run = world.host.live().remove(0);
+        world.host.end(&run, "AlgorithmError: exit 1");
+        world.pass().await;
+        world.clock.advance_ms(5_000);
+        world.pass().await;
+        world.host.all_ready();
+        world.pass().await;
+        world.clock.advance_ms(60_000);
+        world.pass().await;
+    }
+    assert!(world.host.lines()[1].contains("failure 1 in a row"));
+}
+
+#[tokio::test]
+async fn fleet_that_never_answers_fails_the_endpoint_with_the_reason() {
+    let world = World::new();
+    world.config("one", &[("AllTraffic", 1)]).await;
+    world.create("dogs", "one").await;
+    for _ in 0..3 {
+        world.pass().await;
+        let run = world.host.live().remove(0);
+        world.host.end(&run, "AlgorithmError: exit code 1");
+        world.clock.advance_ms(70_000);
+    }
+    world.pass().await;
+    let endpoint = world.get("dogs").await.unwrap();
+    assert_eq!(endpoint.status, Status::Failed);
+    assert_eq!(
+        endpoint.failure_reason.unwrap(),
+        "The primary container for production variant AllTraffic did not pass the ping health \
+         check. Please check CloudWatch logs for this endpoint. AlgorithmError: exit code 1"
+    );
+    assert!(world.host.known().is_empty());
+    let refused = world.endpoints.update(&name("dogs"), &name("one"), Retain::default()).await;
+    assert!(matches!(refused, Err(Error::NotInService(_))));
+    world.endpoints.delete(&name("dogs")).await.unwrap();
+    world.pass().await;
+    assert_eq!(world.status("dogs").await, None);
+}
+
+#[tokio::test]
+async fn a_replica_that_never_answers_ping_is_given_up_after_its_time() {
+    let world = World::new();
+    world.config("one", &[("AllTraffic", 1)]).await;
+    world.create("dogs", "one").await;
+    world.pass().await;
+    world.pass().await;
+    let run = world.host.live().remove(0);
+    world.clock.advance_ms(i64::from(1_200 + 480 + 30) * 1_000);
+    world.pass().await;
+    assert!(world.host.stopped().contains(&run));
+    assert!(world.host.lines()[0].contains("/ping did not answer in time"));
+}
+
+#[tokio::test]
+async fn update_moves_requests_at_once_and_drains_the_old_fleet() {
+    let world = World::new();
+    world.in_service("dogs", "one", 1).await;
+    world.config("other", &[("AllTraffic", 2)]).await;
+    let old = world.lease("dogs").await.unwrap();
+    let update = world.endpoints.update(&name("dogs"), &name("other"), Retain::default()).await;
+    assert_eq!(update.unwrap().status, Status::Updating);
+    world.pass().await;
+    assert_eq!(world.lease("dogs").await.unwrap().run_id(), old.run_id());
+    world.host.all_ready();
+    world.pass().await;
+    let endpoint = world.get("dogs").await.unwrap();
+    assert_eq!(endpoint.status, Status::InService);
+    assert_eq!(endpoint.config_name.as_str(), "other");
+    assert_ne!(world.lease("dogs").await.unwrap().run_id(), old.run_id());
+    assert!(world.host.stopped().is_empty(), "the old replica still has a request");
+    let run_id = old.run_id().to_owned();
+    drop(old);
+    world.pass().await;
+    assert_eq!(world.host.stopped(), vec![run_id]);
+    world.settle().await;
+    assert_eq!(world.host.known().len(), 2);
+}
+
+#[tokio::test]
+async fn a_request_that_never_ends_does_not_hold_an_old_fleet_for_ever() {
+    let world = World::new();
+    world.in_service("dogs", "one", 1).await;
+    let held = world.lease("dogs").await.unwrap();
+    world.endpoints.delete(&name("dogs")).await.unwrap();
+    world.pass().await;
+    assert!(world.host.stopped().is_empty());
+    world.clock.advance_ms(crate::limits::REPLICA_DRAIN_MS);
+    world.pass().await;
+    assert_eq!(world.host.stopped(), vec![held.run_id().to_owned()]);
+    world.settle().await;
+    assert_eq!(world.status("dogs").await, None);
+}
+
+#[tokio::test]
+async fn failed_update_rolls_back_and_the_old_fleet_serves_throughout() {
+    let world = World::new();
+    world.in_service("dogs", "one", 1).await;
+    let old = world.lease("dogs").await.unwrap().run_id().to_owned();
+    world.config("broken", &[("AllTraffic", 1)]).await;
+    world.endpoints.update(&name("dogs"), &name("broken"), Retain::default()).await.unwrap();
+    for _ in 0..3 {
+        world.pass().await;
+        for run in world.host.live().into_iter().filter(|run| *run != old) {
+            world.host.end(&run, "ClientError: no such key");
+        }
+        assert_eq!(world.lease("dogs").await.unwrap().run_id(), old);
+        world.clock.advance_ms(70_000);
+    }
+    world.settle().await;
+    let endpoint = world.get("dogs").await.unwrap();
+    assert_eq!(endpoint.status, Status::InService);
+    assert_eq!(endpoint.config_name.as_str(), "one");
+    assert_eq!(endpoint.failure_reason.as_deref(), Some("ClientError: no such key"));
+    assert_eq!(world.host.known(), vec![old]);
+}
+
+#[tokio::test]
+async fn changes_are_refused_while_one_is_under_way() {
+    let world = World::new();
+    world.config("one", &[("AllTraffic", 1)]).await;
+    world.create("Dogs", "one").await;
+    let again = world.endpoints.create(name("dogs"), &name("one"), &[]).await;
+    assert!(matches!(again, Err(Error::Exists(_))));
+    let update = world.endpoints.update(&name("dogs"), &name("one"), Retain::default()).await;
+    assert!(matches!(update, Err(Error::InProgress(_))));
+    assert!(matches!(world.endpoints.delete(&name("dogs")).await, Err(Error::InProgress(_))));
+    let absent = world.endpoints.create(name("cats"), &name("none"), &[]).await;
+    assert!(matches!(absent, Err(Error::ConfigAbsent(_))));
+}
+
+#[tokio::test]
+async fn a_fleet_without_memory_waits_and_then_fails_with_a_capacity_error() {
+    let world = World::new();
+    world.config("one", &[("AllTraffic", 1)]).await;
+    world.host.full(true);
+    world.create("dogs", "one").await;
+    world.pass().await;
+    world.clock.advance_ms(299_000);
+    world.pass().await;
+    assert_eq!(world.status("dogs").await, Some(Status::Creating));
+    world.clock.advance_ms(1_000);
+    world.settle().await;
+    let endpoint = world.get("dogs").await.unwrap();
+    assert_eq!(endpoint.status, Status::Failed);
+    assert!(endpoint.failure_reason.unwrap().starts_with("CapacityError: Unable to provision"));
+}
+
+#[tokio::test]
+async fn a_restarted_server_routes_to_the_replicas_it_finds() {
+    let world = World::new();
+    world.in_service("dogs", "one", 1).await;
+    let before = world.lease("dogs").await.unwrap().run_id().to_owned();
+    let world = world.restarted();
+    assert_eq!(world.lease("dogs").await.unwrap().run_id(), before);
+    world.pass().await;
+    assert_eq!(world.host.live(), vec![before.clone()]);
+    assert!(world.endpoints.wanted_runs().await.unwrap().contains(&before));
+}
+
+#[tokio::test]
+async fn weights_and_counts_change_in_place_and_are_undone_where_there_is_no_memory() {
+    let world = World::new();
+    world.in_service("dogs", "one", 1).await;
+    let more = |count| {
+        vec![Desired {
+            variant: name("AllTraffic"),
+            weight: Some(2.0),
+            instance_count: Some(count),
+        }]
+    };
+    let change = world.endpoints.update_weights_and_capacities(&name("dogs"), &more(2)).await;
+    assert_eq!(change.unwrap().status, Status::Updating);
+    world.pass().await;
+    world.host.all_ready();
+    world.settle().await;
+    assert_eq!(world.status("dogs").await, Some(Status::InService));
+    assert_eq!(world.host.live().len(), 2);
+    world.host.full(true);
+    world.endpoints.update_weights_and_capacities(&name("dogs"), &more(3)).await.unwrap();
+    world.pass().await;
+    world.clock.advance_ms(crate::limits::REPLICA_CAPACITY_WAIT_MS);
+    world.settle().await;
+    let endpoint = world.get("dogs").await.unwrap();
+    assert_eq!(endpoint.status, Status::InService);
+    assert_eq!(endpoint.serving.as_ref().map(|fleet| fleet.replicas().count()), Some(2));
+    assert!(endpoint.failure_reason.is_some());
+}
+
+/// Create, update, lose a replica, delete: cut off before and after each write and each effect,
+/// every point once. Whatever happens, the end is the same and nothing is left over.
+#[tokio::test]
+async fn every_point_of_a_life_can_be_cut_off() {
+    for after in [false, true] {
+        let mut cuts = 0;
+        for point in 0.. {
+            let cut = a_life(point, after).await;
+            if !cut {
+                break;
+            }
+            cuts += 1;
+        }
+        assert!(cuts > 20, "only {cuts} points");
+    }
+}
+
+/// Whether the point was reached.
+async fn a_life(point: i64, after: bool) -> bool {
+    let mut world = World::new();
+    world.config("one", &[("AllTraffic", 1)]).await;
+    world.config("other", &[("AllTraffic", 2)]).await;
+    world.create("dogs", "one").await;
+    world.fuse.set(point, after);
+    world.until(async |world| world.status("dogs").await == Some(Status::InService)).await;
+    world = world.restarted();
+    world.endpoints.update(&name("dogs"), &name("other"), Retain::default()).await.ok();
+    if world.status("dogs").await == Some(Status::InService) {
+        world.endpoints.update(&name("dogs"), &name("other"), Retain::default()).await.ok();
+    }
+    world
+        .until(async |world| {
+            let endpoint = world.get("dogs").await.unwrap();
+            endpoint.status == Status::InService && endpoint.config_name.as_str() == "other"
+        })
+        .await;
+    assert!(world.lease("dogs").await.is_ok());
+    if let Some(run) = world.host.live().first() {
+        world.host.end(run, "AlgorithmError: killed");
+    }
+    world
+        .until(async |world| {
+            let fleet = world.get("dogs").await.unwrap().serving.unwrap();
+            let ready = |fleet: &Fleet| fleet.runs().filter(|run| run.ready).count();
+            ready(&fleet) == 2 && world.host.live().len() == 2
+        })
+        .await;
+    while world.status("dogs").await.is_some() {
+        world.endpoints.delete(&name("dogs")).await.ok();
+        world.settle().await;
+    }
+    assert!(world.host.known().is_empty(), "runs are left: {:?}", world.host.known());
+    let mut generations = world.host.generations();
+    generations.sort_unstable();
+    let all = generations.len();
+    generations.dedup();
+    assert_eq!(generations.len(), all, "a generation was used twice");
+    world.fuse.blown()
+}
+
+fn name(text: &str) -> EntityName {
+    EntityName::parse(text).unwrap()
+}
+
+struct World {
+    endpoints: Arc<Endpoints>,
+    host: Arc<ScriptedHost>,
+    clock: Arc<ManualClock>,
+    backends: Backends,
+    fuse: Arc<Fuse>,
+}
+
+impl World {
+    fn new() -> Self {
+        let fuse = Arc::new(Fuse::default());
+        let clock = Arc::new(ManualClock::at_ms(1_000_000));
+        let backends = Backends {
+            records: Arc::new(FusedRecords { inner: MemoryRecords::new(), fuse: fuse.clone() }),
+            blobs: Arc::new(MemoryBlobs::default()),
+            streams: Arc::new(MemoryStreams::default()),
+            clock: clock.clone(),
+        };
+        let host = Arc::new(ScriptedHost { fuse: fuse.clone(), ..ScriptedHost::default() });
+        Self { endpoints: endpoints(&backends, &host), host, clock, backends, fuse }
+    }
+
+    /// The same records and runs, nothing else.
+    fn restarted(self) -> Self {
+        Self { endpoints: endpoints(&self.backends, &self.host), ..self }
+    }
+
+    async fn config(&self, config: &str, variants: &[(&str, u32)]) {
+        let model = model();
+        let write = self.endpoints.models.put("model", &model, kennel_store::Expect::Any).unwrap();
+        self.endpoints.models.commit(vec![write]).await.unwrap();
+        let variants = variants.iter().map(|(variant, instance_count)| VariantConfig {
+            name: name(variant),
+            model_name: name("model"),
+            instance_type: "ml.t2.medium".to_owned(),
+            instance_count: *instance_count,
+            weight: 1.0,
+            download_timeout_secs: None,
+            startup_timeout_secs: None,
+            routing: None,
+            volume_size_gb: None,
+            inference_ami_version: None,
+        });
+        let new = NewConfig {
+            name: name(config),
+            variants: variants.collect(),
+            kms_key_id: None,
+            tags: Vec::new(),
+        };
+        self.endpoints.create_config(new).await.unwrap();
+    }
+
+    async fn create(&self, endpoint: &str, config: &str) {
+        self.endpoints.create(name(endpoint), &name(config), &[]).await.unwrap();
+    }
+
+    async fn in_service(&self, endpoint: &str, config: &str, instances: u32) {
+        self.config(config, &[("AllTraffic", instances)]).await;
+        self.create(endpoint, config).await;
+        self.pass().await;
+        self.host.all_ready();
+        self.pass().await;
+        assert_eq!(self.status(endpoint).await, Some(Status::InService));
+    }
+
+    async fn pass(&self) {
+        self.endpoints.reconcile().await;
+        self.host.finish_stopped();
+        self.endpoints.reconcile().await;
+    }
+
+    async fn settle(&self) {
+        for _ in 0..6 {
+            self.pass().await;
+        }
+    }
+
+    /// Passes of a world in which every run becomes ready, until something holds.
+    async fn until(&self, holds: impl AsyncFn(&Self) -> bool) {
+        for _ in 0..50 {
+            self.pass().await;
+            self.host.all_ready();
+            self.clock.advance_ms(1_000);
+            if holds(self).await {
+                return;
+            }
+        }
+        panic!("it never holds: {:?}", self.get("dogs").await);
+    }
+
+    async fn get(&self, endpoint: &str) -> Option<Endpoint> {
+        self.endpoints.get(&name(endpoint)).await.ok()
+    }
+
+    async fn status(&self, endpoint: &str) -> Option<Status> {
+        self.get(endpoint).await.map(|endpoint| endpoint.status)
+    }
+
+    async fn lease(&self, endpoint: &str) -> Result<Lease, NoRoute> {
+        self.endpoints.lease(endpoint, None, &[]).await.unwrap()
+    }
+}
+
+fn endpoints(backends: &Backends, host: &Arc<ScriptedHost>) -> Arc<Endpoints> {
+    let config = Config {
+        account: "123456789012".to_owned(),
+        region: "us-east-1".to_owned(),
+        api_endpoint: "http://127.0.0.1:1".to_owned(),
+        data_dir: PathBuf::new(),
+    };
+    Arc::new(Endpoints::on(&config, backends, host.clone()).unwrap())
+}
+
+fn model() -> Model {
+    Model {
+        name: name("model"),
+        role: RoleArn::parse("arn:aws:iam::123456789012:role/kennel").unwrap(),
+        container: Container {
+            hostname: None,
+            image: "kennel/image-classification:1".to_owned(),
+            artifact: Some(Artifact {
+                location: S3Location::parse("s3://models/model.tar.gz").unwrap(),
+                given: ArtifactMember::ModelDataUrl,
+            }),
+            environment: BTreeMap::new(),
+        },
+        in_list: false,
+        network_isolation: false,
+        vpc: None,
+        created_at_ms: 0,
+    }
+}
+
+/// Blows once, before or after the write or effect it was set to.
+#[derive(Default)]
+struct Fuse {
+    left: AtomicI64,
+    after: Mutex<bool>,
+}
+
+impl Fuse {
+    fn set(&self, point: i64, after: bool) {
+        self.left.store(point + 1, Ordering::SeqCst);
+        *self.after.lock().unwrap() = after;
+    }
+
+    /// `Some(after)` at the point it was set to.
+    fn burn(&self) -> Option<bool> {
+        (self.left.fetch_sub(1, Ordering::SeqCst) == 1).then(|| *self.after.lock().unwrap())
+    }
+
+    fn blown(&self) -> bool {
+        self.left.load(Ordering::SeqCst) <= 0
+    }
+}
+
+struct FusedRecords {
+    inner: MemoryRecords,
+    fuse: Arc<Fuse>,
+}
+
+#[async_trait]
+impl Records for FusedRecords {
+    async fn get(&self, table: &'static str, key: &str) -> Result<Option<Record>, StoreError> {
+        self.inner.get(table, key).await
+    }
+
+    async fn list(
+        &self,
+        table: &'static str,
+        prefix: &str,
+        start_after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Record>, StoreError> {
+        self.inner.list(table, prefix, start_after, limit).await
+    }
+
+    async fn commit(&self, writes: Vec<Write>) -> Result<Revision, StoreError> {
+        match self.fuse.burn() {
+            None => self.inner.commit(writes).await,
+            Some(false) => Err(StoreError::Closed),
+            Some(true) => {
+                self.inner.commit(writes).await?;
+                Err(StoreError::Closed)
+            }
+        }
+    }
+
+    fn watch(&self, table: &'static str) -> tokio::sync::watch::Receiver<Revision> {
+        self.inner.watch(table)
+    }
+}
+
+/// Runs that do what the test says.
+#[derive(Default)]
+struct ScriptedHost {
+    fuse: Arc<Fuse>,
+    runs: Mutex<HashMap<String, Run>>,
+    stopped: Mutex<Vec<String>>,
+    generations: Mutex<Vec<u64>>,
+    lines: Mutex<Vec<String>>,
+    full: Mutex<bool>,
+}
+
+impl ScriptedHost {
+    /// Runs that have not ended, oldest first.
+    fn live(&self) -> Vec<String> {
+        let runs = self.runs.lock().unwrap();
+        let mut live: Vec<&Run> = runs.values().filter(|run| run.end.is_none()).collect();
+        live.sort_by_key(|run| run.generation);
+        live.into_iter().map(|run| run.run_id.clone()).collect()
+    }
+
+    fn known(&self) -> Vec<String> {
+        self.runs.lock().unwrap().keys().cloned().collect()
+    }
+
+    fn stopped(&self) -> Vec<String> {
+        self.stopped.lock().unwrap().clone()
+    }
+
+    fn lines(&self) -> Vec<String> {
+        self.lines.lock().unwrap().clone()
+    }
+
+    fn generations(&self) -> Vec<u64> {
+        self.generations.lock().unwrap().clone()
+    }
+
+    fn full(&self, full: bool) {
+        *self.full.lock().unwrap() = full;
+    }
+
+    fn ready(&self, run_id: &str) {
+        self.runs.lock().unwrap().get_mut(run_id).unwrap().ready = true;
+    }
+
+    fn all_ready(&self) {
+        for run in self.runs.lock().unwrap().values_mut().filter(|run| run.end.is_none()) {
+            run.ready = true;
+        }
+    }
+
+    fn end(&self, run_id: &str, reason: &str) {
+        let outcome = Outcome::Failed { reason: reason.to_owned() };
+        self.finish(run_id, outcome);
+    }
+
+    fn finish_stopped(&self) {
+        for run_id in self.stopped() {
+            let outcome = Outcome::Stopped { reason: StopReason::Requested, artifact_bytes: None };
+            self.finish(&run_id, outcome);
+        }
+    }
+
+    fn finish(&self, run_id: &str, outcome: Outcome) {
+        if let Some(run) = self.runs.lock().unwrap().get_mut(run_id)
+            && run.end.is_none()
+        {
+            run.ready = false;
+            run.end = Some(End { at_ms: 0, outcome });
+        }
+    }
+
+    fn cut(&self, effect: impl FnOnce()) -> Result<(), runs::Error> {
+        match self.fuse.burn() {
+            None => effect(),
+            Some(false) => return Err(runs::Error::Random),
+            Some(true) => {
+                effect();
+                return Err(runs::Error::Random);
+            }
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Host for ScriptedHost {
+    fn machine(&self) -> Machine {
+        Machine { cpus: 2, memory_bytes: 8 << 30 }
+    }
+
+    async fn start(&self, start: StartRun) -> Result<Started, runs::Error> {
+        if *self.full.lock().unwrap() {
+            return Ok(Started::NoCapacity { needed_bytes: 2, free_bytes: 1 });
+        }
+        self.cut(|| {
+            let run_id = start.spec.run_id.clone();
+            let mut runs = self.runs.lock().unwrap();
+            runs.entry(run_id.clone()).or_insert_with(|| {
+                self.generations.lock().unwrap().push(start.generation);
+                Run {
+                    run_id,
+                    owner: start.owner,
+                    generation: start.generation,
+                    started_at_ms: 0,
+                    stages: Vec::new(),
+                    ready: false,
+                    not_ready_reason: None,
+                    end: None,
+                }
+            });
+        })?;
+        Ok(Started::Yes)
+    }
+
+    async fn get(&self, run_id: &str) -> Result<Option<Run>, runs::Error> {
+        Ok(self.runs.lock().unwrap().get(run_id).cloned())
+    }
+
+    async fn stop(&self, run_id: &str, _grace_secs: u64) -> Result<(), runs::Error> {
+        self.cut(|| {
+            let mut stopped = self.stopped.lock().unwrap();
+            if !stopped.iter().any(|one| one == run_id) {
+                stopped.push(run_id.to_owned());
+            }
+        })
+    }
+
+    async fn abandon(&self, run_id: &str) -> Result<(), runs::Error> {
+        self.end(run_id, "abandoned");
+        Ok(())
+    }
+
+    async fn forget(&self, run_id: &str) -> Result<(), runs::Error> {
+        self.cut(|| drop(self.runs.lock().unwrap().remove(run_id)))
+    }
+
+    fn http_socket(&self, run_id: &str) -> PathBuf {
+        PathBuf::from(run_id)
+    }
+
+    async fn log(&self, _group: &str, _stream: &str, message: String) {
+        self.lines.lock().unwrap().push(message);
+    }
+}
