@@ -1,0 +1,39 @@
+//! Real sandboxes, on whatever rung this machine grants, and again under other conditions: as an
+//! ordinary user, and with user namespaces denied.
+//!
+//! This program is every process of its tests: the stages of the sandbox, the workloads, and the
+//! supervisors.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "all of this is test code, which the lints cannot see without the usual harness"
+)]
+
+mod basics;
+mod relays;
+mod rig;
+mod workload;
+
+use std::process::ExitCode;
+
+use libtest_mimic::{Arguments, Trial};
+
+fn main() -> ExitCode {
+    if let Some(code) = kennel_exec::reexec(std::env::args_os()) {
+        return code;
+    }
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    if let [workload::VERB, rest @ ..] = words.as_slice() {
+        return workload::run(rest);
+    }
+    let arguments = Arguments::from_args();
+    let found = rig::probe();
+    let mut trials: Vec<Trial> = Vec::new();
+    trials.extend(basics::trials(found.isolation));
+    trials.extend(relays::trials(found.isolation));
+    libtest_mimic::run(&arguments, trials).exit_code()
+}
