@@ -1,0 +1,36 @@
+//! One GET /ping through the sandbox's relay.
+
+use std::path::Path;
+
+use bytes::Bytes;
+use http::Request;
+use http_body_util::Empty;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use kennel_exec::socket;
+
+use crate::limits::PING_TIMEOUT;
+
+/// Succeeds on 200 alone; otherwise says why not.
+pub(super) async fn ping(socket: &Path) -> Result<(), String> {
+    match tokio::time::timeout(PING_TIMEOUT, ask(socket)).await {
+        Ok(Ok(200)) => Ok(()),
+        Ok(Ok(status)) => Err(format!("/ping answered {status}")),
+        Ok(Err(error)) => Err(format!("/ping failed: {error}")),
+        Err(_) => Err(format!("/ping had no answer within {} s", PING_TIMEOUT.as_secs())),
+    }
+}
+
+async fn ask(socket: &Path) -> Result<u16, Box<dyn std::error::Error + Send + Sync>> {
+    let stream = socket::connect(socket).await?;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    let request = Request::get("/ping").header("host", "localhost").body(Empty::<Bytes>::new())?;
+    // The answer's body says nothing; the connection ends with this call.
+    tokio::select! {
+        response = sender.send_request(request) => Ok(response?.status().as_u16()),
+        ended = connection => Err(match ended {
+            Ok(()) => "the connection was closed".into(),
+            Err(error) => error.into(),
+        }),
+    }
+}
