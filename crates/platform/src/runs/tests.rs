@@ -194,7 +194,7 @@ async fn a_run_is_started_once_and_its_reports_are_recorded_before_they_are_ackn
         assert_eq!(started, Started::Yes);
     }
     let launch = world.launched(1).await;
-    let spec = std::fs::read(launch.run_dir.join(layout::SPEC)).unwrap();
+    let spec = tokio::fs::read(launch.run_dir.join(layout::SPEC)).await.unwrap();
     let spec: RunSpec = serde_json::from_slice(&spec).unwrap();
     assert_eq!((spec.generation, spec.region.as_str()), (1, "us-east-1"));
 
