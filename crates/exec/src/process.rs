@@ -24,13 +24,15 @@ use crate::executor::{
 };
 use crate::isolation::{self, Isolation};
 use crate::limiter;
-use crate::limits::{GONE_INTERVAL, SUPERVISOR_ACK_TIMEOUT};
+use crate::limits::{GONE_INTERVAL, POLL_INTERVAL, SUPERVISOR_ACK_TIMEOUT};
 use crate::record::{self, Identity, SANDBOX_FILE, SUPERVISOR_FILE, SandboxRecord};
 use crate::token::Token;
 
 const SUPERVISE_VERB: &str = "__supervise";
 const LOCK_FILE: &str = "supervisor.lock";
 const LOG_FILE: &str = "supervisor.log";
+/// A look at the lock takes microseconds; five attempts are a tenth of a second.
+const LOCK_ATTEMPTS: u32 = 5;
 const ACKNOWLEDGED: u8 = b'!';
 /// A run id is an internal name of some tens of characters.
 const RUN_ID_BYTES_MAX: usize = 1024;
@@ -68,6 +70,25 @@ impl ProcessExecutor {
                 memory_bytes: rustix::system::sysinfo().totalram as u64,
             },
         })
+    }
+
+    /// Another start of the same run, perhaps by a server that is gone, may hold the lock already
+    /// and be about to write its record: then that supervisor is the one.
+    async fn faster_one(&self, launch: Launch) -> Result<Supervisor, LaunchError> {
+        let waiting = async {
+            loop {
+                let locked = is_locked(&launch.run_dir);
+                if let Presence::Alive(supervisor) = self.find(&launch.run_dir).await? {
+                    return Ok(supervisor);
+                }
+                if !locked {
+                    return Err(LaunchError::NotTakenOver { run_id: launch.run_id.clone() });
+                }
+                tokio::time::sleep(POLL_INTERVAL).await;
+            }
+        };
+        let waited = tokio::time::timeout(SUPERVISOR_ACK_TIMEOUT, waiting).await;
+        waited.unwrap_or_else(|_| Err(LaunchError::Occupied { run_dir: launch.run_dir.clone() }))
     }
 
     fn spawn(&self, launch: &Launch, hello: OwnedFd) -> io::Result<tokio::process::Child> {
@@ -119,13 +140,7 @@ impl Executor for ProcessExecutor {
         let taken_over = taken_over.await.map_err(|error| spawn_error(error.into()))?;
         if taken_over.is_err() {
             let _ = child.kill().await;
-            // Another start of the same run was faster: its supervisor is the one.
-            return match self.find(&launch.run_dir).await? {
-                Presence::Alive(supervisor) => Ok(supervisor),
-                Presence::Ended(_) | Presence::Never => {
-                    Err(LaunchError::NotTakenOver { run_id: launch.run_id })
-                }
-            };
+            return self.faster_one(launch).await;
         }
         // Collects it when it ends; the runtime collects what this task does not live to see.
         tokio::spawn(async move { child.wait().await });
@@ -262,9 +277,7 @@ pub fn enter_supervisor(run_dir: &Path) -> Result<Entry, LaunchError> {
         .mode(0o600)
         .open(run_dir.join(LOCK_FILE))
         .map_err(failed("open the lock"))?;
-    if rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
-        return Err(LaunchError::Occupied { run_dir: run_dir.to_owned() });
-    }
+    take_lock(&lock).map_err(|_| LaunchError::Occupied { run_dir: run_dir.to_owned() })?;
     let own = i32::try_from(std::process::id()).ok().and_then(Identity::of);
     let own = own.ok_or_else(|| {
         failed("find the supervisor's start time")(io::ErrorKind::NotFound.into())
@@ -280,6 +293,22 @@ pub fn enter_supervisor(run_dir: &Path) -> Result<Entry, LaunchError> {
     // The server may have been killed in the meantime; this run goes on and reports to the next one.
     let _ = socket.write_all(&[ACKNOWLEDGED]);
     Ok(Entry { run_id, token, run_dir: run_dir.to_owned(), _lock: lock })
+}
+
+/// Another supervisor holds the lock for its life; a server that only looks, for a moment.
+fn take_lock(lock: &fs::File) -> rustix::io::Result<()> {
+    for _ in 0..LOCK_ATTEMPTS {
+        if rustix::fs::flock(lock, FlockOperation::NonBlockingLockExclusive).is_ok() {
+            return Ok(());
+        }
+        std::thread::sleep(POLL_INTERVAL);
+    }
+    rustix::fs::flock(lock, FlockOperation::NonBlockingLockExclusive)
+}
+
+fn is_locked(run_dir: &Path) -> bool {
+    let lock = fs::File::open(run_dir.join(LOCK_FILE));
+    lock.is_ok_and(|lock| rustix::fs::flock(&lock, FlockOperation::NonBlockingLockShared).is_err())
 }
 
 /// Moves the socket away from standard input, which nothing else is to find.

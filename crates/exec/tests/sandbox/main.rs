@@ -7,12 +7,16 @@
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
+    clippy::indexing_slicing,
     clippy::print_stdout,
     clippy::print_stderr,
     reason = "all of this is test code, which the lints cannot see without the usual harness"
 )]
 
 mod basics;
+mod conditions;
+mod hostile;
+mod launcher;
 mod relays;
 mod rig;
 mod workload;
@@ -27,13 +31,18 @@ fn main() -> ExitCode {
     }
     let words: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    if let [workload::VERB, rest @ ..] = words.as_slice() {
-        return workload::run(rest);
+    match words.as_slice() {
+        [workload::VERB, rest @ ..] => return workload::run(rest),
+        [launcher::VERB, run_dir, rest @ ..] => return launcher::supervise(run_dir.as_ref(), rest),
+        _ => {}
     }
     let arguments = Arguments::from_args();
     let found = rig::probe();
     let mut trials: Vec<Trial> = Vec::new();
     trials.extend(basics::trials(found.isolation));
     trials.extend(relays::trials(found.isolation));
+    trials.extend(hostile::trials(found.isolation));
+    trials.extend(launcher::trials(found.isolation));
+    trials.extend(conditions::trials(&found, &arguments));
     libtest_mimic::run(&arguments, trials).exit_code()
 }

@@ -37,6 +37,14 @@ where
     Trial::test(name.to_owned(), work)
 }
 
+/// A skip says so in one line, or fails where everything is required.
+pub fn skip(name: &str, reason: &str) {
+    if std::env::var_os("KENNEL_REQUIRE_ALL").is_some_and(|value| value == "1") {
+        panic!("{name} would be skipped: {reason}");
+    }
+    println!("skipped {name}: {reason}");
+}
+
 /// A run directory such as a server has: readable by its owner alone.
 pub struct Run {
     pub dir: tempfile::TempDir,

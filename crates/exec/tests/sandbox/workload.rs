@@ -15,7 +15,9 @@ pub fn run(words: &[&str]) -> ExitCode {
             eprint!("{text} as error");
             ExitCode::SUCCESS
         }
-        ["sleep"] => {
+        ["hostile", rest @ ..] => super::hostile::attack(rest),
+        ["server", run_dir] => super::launcher::serve_and_die(run_dir),
+        ["sleep", ..] => {
             println!("ready");
             std::thread::sleep(Duration::from_secs(1000));
             ExitCode::SUCCESS
