@@ -33,8 +33,8 @@ pub(super) struct Seen<'a> {
     /// Of the endpoint's runs those that are recorded.
     pub runs: &'a HashMap<String, Run>,
     /// Requests that a run works on.
-    pub in_flight: &'a dyn Fn(&str) -> u32,
-    pub new_run_id: &'a dyn Fn() -> Result<String, runs::Error>,
+    pub in_flight: &'a (dyn Fn(&str) -> u32 + Sync),
+    pub new_run_id: &'a (dyn Fn() -> Result<String, runs::Error> + Sync),
 }
 
 #[derive(Debug, PartialEq)]

@@ -331,3 +331,93 @@ impl Door {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn route(variants: &[(&str, f64, &[&str])]) -> Router {
+        let router = Router::new(7);
+        let variants = variants.iter().map(|(name, weight, runs)| RouteVariant {
+            name: (*name).to_owned(),
+            weight: *weight,
+            routing: Routing::LeastOutstandingRequests,
+            doors: runs.iter().map(|run| door(&router, run)).collect(),
+            counts: router.counts_of("e", name),
+        });
+        let route = Arc::new(Route { variants: variants.collect() });
+        router.write().insert("e".to_owned(), route);
+        router
+    }
+
+    fn door(router: &Router, run_id: &str) -> Arc<Door> {
+        router.door(run_id, PathBuf::new, String::new())
+    }
+
+    #[test]
+    fn variants_share_requests_by_weight() {
+        let router = route(&[("a", 3.0, &["1"]), ("b", 1.0, &["2"]), ("c", 0.0, &["3"])]);
+        let mut taken = HashMap::new();
+        for _ in 0..4_000 {
+            let lease = router.lease("e", None, &[]).unwrap();
+            *taken.entry(lease.variant().to_owned()).or_insert(0) += 1;
+        }
+        let (a, b) = (taken["a"], taken["b"]);
+        assert!((2_850..3_150).contains(&a), "{a} of 4000 for three quarters");
+        assert_eq!(a + b, 4_000, "a variant without weight takes none");
+        assert_eq!(router.counts("e", "a").unwrap().invocations.load(Ordering::Relaxed), a);
+    }
+
+    #[test]
+    fn a_named_variant_is_taken_whatever_its_weight() {
+        let router = route(&[("a", 1.0, &["1"]), ("b", 0.0, &["2"])]);
+        assert_eq!(router.lease("e", Some("b"), &[]).unwrap().run_id(), "2");
+        assert_eq!(router.lease("e", Some("x"), &[]).err(), Some(NoRoute::Variant));
+    }
+
+    #[test]
+    fn the_replica_with_the_fewest_requests_is_next() {
+        let router = route(&[("a", 1.0, &["1", "2", "3"])]);
+        let leases: Vec<Lease> = (0..9).map(|_| router.lease("e", None, &[]).unwrap()).collect();
+        for run in ["1", "2", "3"] {
+            assert_eq!(router.in_flight(run), 3);
+        }
+        drop(leases);
+        assert_eq!(router.in_flight("1"), 0);
+    }
+
+    #[test]
+    fn replicas_that_could_not_be_reached_are_avoided() {
+        let router = route(&[("a", 1.0, &["1", "2"])]);
+        let avoid = vec!["1".to_owned()];
+        for _ in 0..20 {
+            assert_eq!(router.lease("e", None, &avoid).unwrap().run_id(), "2");
+        }
+        let avoid = vec!["1".to_owned(), "2".to_owned()];
+        assert_eq!(router.lease("e", None, &avoid).err(), Some(NoRoute::Replica));
+    }
+
+    #[test]
+    fn a_replica_takes_a_bounded_number_of_requests() {
+        let router = route(&[("a", 1.0, &["1"])]);
+        let held: Vec<Lease> =
+            (0..REPLICA_IN_FLIGHT_MAX).map(|_| router.lease("e", None, &[]).unwrap()).collect();
+        assert_eq!(router.lease("e", None, &[]).err(), Some(NoRoute::Busy));
+        drop(held);
+        assert!(router.lease("e", None, &[]).is_ok());
+    }
+
+    #[test]
+    fn a_closed_replica_takes_no_more_and_tells_when_it_is_empty() {
+        let router = route(&[("a", 1.0, &["1"])]);
+        let emptied = router.watch_emptied();
+        let held = router.lease("e", None, &[]).unwrap();
+        router.close("1");
+        assert_eq!(router.lease("e", None, &[]).err(), Some(NoRoute::Busy));
+        assert_eq!(router.in_flight("1"), 1);
+        assert!(!emptied.has_changed().unwrap());
+        drop(held);
+        assert!(emptied.has_changed().unwrap());
+        assert_eq!(router.in_flight("1"), 0);
+    }
+}

@@ -6,7 +6,7 @@ use super::config::{self, EndpointConfig, VariantConfig};
 use super::record::{Endpoint, Fleet, Replica, Status, Undo, Variant};
 use super::{Endpoints, Error};
 use crate::limits::COMMIT_ATTEMPTS_MAX;
-use crate::model;
+use crate::model::Model;
 use crate::names::EntityName;
 use crate::tags::{self, Tag};
 
@@ -81,7 +81,8 @@ impl Endpoints {
     ) -> Result<Endpoint, Error> {
         let now_ms = self.clock.now_ms();
         let (config, check) = self.config_to_use(config_name).await?;
-        let next = self.fleet(&config, None, Retain::default()).await?;
+        let models = self.models_of(&config).await?;
+        let next = self.fleet(&config, &models, None, Retain::default())?;
         let endpoint = Endpoint {
             name,
             config_name: config.name,
@@ -125,9 +126,10 @@ impl Endpoints {
     ) -> Result<Endpoint, Error> {
         self.get(name).await?;
         let (config, check) = self.config_to_use(config_name).await?;
-        self.change(name, vec![check], async |endpoint| {
+        let models = self.models_of(&config).await?;
+        self.change(name, vec![check], |endpoint| {
             refuse_unless_in_service(endpoint)?;
-            let next = self.fleet(&config, endpoint.serving.as_ref(), retain).await?;
+            let next = self.fleet(&config, &models, endpoint.serving.as_ref(), retain)?;
             endpoint.next = Some(next);
             endpoint.status = Status::Updating;
             endpoint.failure_reason = None;
@@ -138,7 +140,7 @@ impl Endpoints {
 
     /// Takes the endpoint out of service; its record goes once nothing of it runs.
     pub async fn delete(&self, name: &EntityName) -> Result<(), Error> {
-        let deleted = self.change(name, Vec::new(), async |endpoint| {
+        let deleted = self.change(name, Vec::new(), |endpoint| {
             if endpoint.status.in_progress() {
                 return Err(Error::InProgress(endpoint.name.clone()));
             }
@@ -161,7 +163,7 @@ impl Endpoints {
         name: &EntityName,
         desired: &[Desired],
     ) -> Result<Endpoint, Error> {
-        self.change(name, Vec::new(), async |endpoint| {
+        self.change(name, Vec::new(), |endpoint| {
             refuse_unless_in_service(endpoint)?;
             let Some(mut fleet) = endpoint.serving.take() else {
                 return Err(Error::NotInService(endpoint.name.clone()));
@@ -212,7 +214,7 @@ impl Endpoints {
         &self,
         name: &EntityName,
         checks: Vec<Write>,
-        apply: impl AsyncFn(&mut Endpoint) -> Result<(), Error>,
+        apply: impl Fn(&mut Endpoint) -> Result<(), Error> + Send,
     ) -> Result<Endpoint, Error> {
         let key = name.key();
         let mut attempts = 0;
@@ -220,7 +222,7 @@ impl Endpoints {
             let Some((mut endpoint, revision)) = self.endpoints.get(&key).await? else {
                 return Err(Error::Absent(name.clone()));
             };
-            apply(&mut endpoint).await?;
+            apply(&mut endpoint)?;
             endpoint.modified_at_ms = self.clock.now_ms();
             let mut writes =
                 vec![self.endpoints.put(&key, &endpoint, Expect::Revision(revision))?];
@@ -244,14 +246,24 @@ impl Endpoints {
         Ok((config, Write::Check { table: config::TABLE, key, expect }))
     }
 
-    async fn fleet(
+    /// The models of the variants, in their order.
+    async fn models_of(&self, config: &EndpointConfig) -> Result<Vec<Model>, Error> {
+        let mut models = Vec::with_capacity(config.variants.len());
+        for variant in &config.variants {
+            models.push(self.model(&variant.model_name).await?);
+        }
+        Ok(models)
+    }
+
+    fn fleet(
         &self,
         config: &EndpointConfig,
+        models: &[Model],
         old: Option<&Fleet>,
         retain: Retain,
     ) -> Result<Fleet, Error> {
         let mut variants = Vec::with_capacity(config.variants.len());
-        for variant in &config.variants {
+        for (variant, model) in config.variants.iter().zip(models) {
             let same = |old: &&Variant| old.config.name == variant.name;
             let old = old.and_then(|fleet| fleet.variants.iter().find(same));
             let count = match old {
@@ -265,7 +277,7 @@ impl Endpoints {
             let replicas = (0..count).map(|_| Ok(Replica::new(self.instance_id()?)));
             variants.push(Variant {
                 config: variant.clone(),
-                model: self.model(&variant.model_name).await?,
+                model: model.clone(),
                 weight,
                 replicas: replicas.collect::<Result<_, Error>>()?,
             });
@@ -273,7 +285,7 @@ impl Endpoints {
         Ok(Fleet { config_name: config.name.clone(), since_ms: self.clock.now_ms(), variants })
     }
 
-    async fn model(&self, name: &EntityName) -> Result<model::Model, Error> {
+    async fn model(&self, name: &EntityName) -> Result<Model, Error> {
         match self.models.get(&name.key()).await? {
             Some((model, _)) => Ok(model),
             None => Err(Error::ModelAbsent(name.clone())),

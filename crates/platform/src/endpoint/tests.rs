@@ -92,9 +92,9 @@ async fn fleet_that_never_answers_fails_the_endpoint_with_the_reason() {
         world.pass().await;
         let run = world.host.live().remove(0);
         world.host.end(&run, "AlgorithmError: exit code 1");
+        world.pass().await;
         world.clock.advance_ms(70_000);
     }
-    world.pass().await;
     let endpoint = world.get("dogs").await.unwrap();
     assert_eq!(endpoint.status, Status::Failed);
     assert_eq!(
@@ -177,6 +177,7 @@ async fn failed_update_rolls_back_and_the_old_fleet_serves_throughout() {
             world.host.end(&run, "ClientError: no such key");
         }
         assert_eq!(world.lease("dogs").await.unwrap().run_id(), old);
+        world.pass().await;
         world.clock.advance_ms(70_000);
     }
     world.settle().await;
