@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::files::{self, Hierarchy};
 use crate::sandbox::Limits;
 
-const CONTROLLERS: [&str; 3] = ["memory", "pids", "freezer"];
+const CONTROLLERS: [&str; 4] = ["memory", "pids", "freezer", "cpu"];
 
 fn place(hierarchies: &[Hierarchy], cgroup: &str, controller: &str, name: &str) -> Option<PathBuf> {
     let hierarchy = hierarchies.iter().find(|hierarchy| hierarchy.has(controller))?;
@@ -26,8 +26,10 @@ pub(super) fn places(name: &str) -> Vec<PathBuf> {
 pub(crate) struct CgroupV1 {
     memory: PathBuf,
     pids: PathBuf,
-    /// Freezing is for later use; a machine without it still limits.
+    /// Absent: the sandbox is frozen by signals.
     freezer: Option<PathBuf>,
+    /// Absent: CPU affinity alone limits, which a workload can widen.
+    cpu: Option<PathBuf>,
 }
 
 impl CgroupV1 {
@@ -39,8 +41,9 @@ impl CgroupV1 {
         };
         let memory = place("memory")?;
         let pids = place("pids")?;
-        let freezer = place("freezer").ok().filter(|directory| files::make(directory).is_ok());
-        let group = Self { memory, pids, freezer };
+        let optional =
+            |controller| place(controller).ok().filter(|directory| files::make(directory).is_ok());
+        let group = Self { memory, pids, freezer: optional("freezer"), cpu: optional("cpu") };
         group.fill(limits).inspect_err(|_| group.remove())?;
         Ok(group)
     }
@@ -53,7 +56,15 @@ impl CgroupV1 {
             files::set(&self.memory, "memory.memsw.limit_in_bytes", limits.memory_bytes)?;
         }
         files::make(&self.pids)?;
-        files::set(&self.pids, "pids.max", limits.pids)
+        files::set(&self.pids, "pids.max", limits.pids)?;
+        match &self.cpu {
+            // A kernel without bandwidth control has the group but not the file.
+            Some(cpu) if cpu.join("cpu.cfs_quota_us").exists() => {
+                files::set(cpu, "cpu.cfs_period_us", files::CPU_PERIOD_US)?;
+                files::set(cpu, "cpu.cfs_quota_us", files::cpu_quota_us(limits))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn remove(&self) {
@@ -84,6 +95,7 @@ impl CgroupV1 {
     }
 
     pub(super) fn directories(&self) -> Vec<PathBuf> {
-        [&self.memory, &self.pids].into_iter().chain(&self.freezer).cloned().collect()
+        let always = [&self.memory, &self.pids].into_iter();
+        always.chain(&self.freezer).chain(&self.cpu).cloned().collect()
     }
 }

@@ -65,7 +65,13 @@ impl CgroupV2 {
         if self.directory.join("memory.oom.group").exists() {
             files::set(&self.directory, "memory.oom.group", 1)?;
         }
-        files::set(&self.directory, "pids.max", limits.pids)
+        files::set(&self.directory, "pids.max", limits.pids)?;
+        // Absent where the controller is not delegated: then CPU affinity alone limits.
+        if self.directory.join("cpu.max").exists() {
+            let quota = format!("{} {}", files::cpu_quota_us(limits), files::CPU_PERIOD_US);
+            files::set(&self.directory, "cpu.max", quota)?;
+        }
+        Ok(())
     }
 
     pub(super) fn attach(&self, pid: i32) -> io::Result<()> {
@@ -97,6 +103,9 @@ fn enable_controllers(parent: &Path) -> io::Result<()> {
         if !enabled.split_whitespace().any(|name| name == controller) {
             files::set(parent, "cgroup.subtree_control", format!("+{controller}"))?;
         }
+    }
+    if !enabled.split_whitespace().any(|name| name == "cpu") {
+        let _ = files::set(parent, "cgroup.subtree_control", "+cpu");
     }
     Ok(())
 }

@@ -7,6 +7,15 @@ use std::path::{Path, PathBuf};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::limits::{KILL_TIMEOUT, POLL_INTERVAL};
+use crate::sandbox::Limits;
+
+/// The kernel's own default.
+pub(super) const CPU_PERIOD_US: u64 = 100_000;
+
+/// Processor time of all CPUs together in one period.
+pub(super) fn cpu_quota_us(limits: &Limits) -> u64 {
+    u64::from(limits.cpus).saturating_mul(CPU_PERIOD_US)
+}
 
 /// One mounted hierarchy.
 #[derive(Debug, PartialEq, Eq)]

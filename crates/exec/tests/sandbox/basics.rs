@@ -21,6 +21,7 @@ pub fn trials(isolation: Isolation) -> Vec<Trial> {
         trial("writable_bind_is_written_and_read_only_bind_is_not", isolation, binds),
         trial("wrong_description_is_refused_before_anything_starts", isolation, wrong_spec),
         trial("usage_is_counted", isolation, usage),
+        trial("cpus_are_limited", isolation, cpu_limit),
         trial("nothing_is_left_in_the_run_directory", isolation, leaves_nothing),
     ];
     if is_namespaces(isolation) {
@@ -154,6 +155,17 @@ async fn usage(isolation: Isolation) {
     let exit = child.wait().await;
     assert!(exit.usage.memory_peak_bytes > 0, "{exit:?}");
     assert_eq!(child.usage(), exit.usage);
+}
+
+/// Two busy threads on one CPU take at most the time of one.
+async fn cpu_limit(isolation: Isolation) {
+    let mut run = Run::own(isolation, &["burn", "2", "400"]);
+    run.spec.limits.cpus = 1;
+    let finished = run.finish().await;
+    assert_eq!(finished.exit.status, ExitStatus::Code(0));
+    assert!(finished.stdout.starts_with("1 "), "one CPU is seen: {}", finished.stdout);
+    let cpu_secs = finished.exit.usage.cpu_secs;
+    assert!((0.05..0.7).contains(&cpu_secs), "{finished:?}");
 }
 
 async fn leaves_nothing(isolation: Isolation) {

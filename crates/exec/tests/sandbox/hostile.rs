@@ -7,7 +7,7 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{SocketAddr as UnixAddr, UnixListener, UnixStream};
 use std::path::Path;
-use std::process::{Command, ExitCode};
+use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
 
 use kennel_exec::{Access, Bind, ExitStatus, IdMapping, Isolation, OWN_PROGRAM, Signal, Trust};
@@ -304,6 +304,33 @@ fn nonempty(path: &str) -> Result<(), String> {
     }
 }
 
+/// A process of the host that has no part in anything, and ends with its test.
+struct Bystander(std::process::Child);
+
+impl Bystander {
+    fn new() -> Self {
+        Self(
+            Command::new("sleep")
+                .arg("1000")
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .spawn()
+                .unwrap(),
+        )
+    }
+
+    fn assert_alive(&mut self) {
+        assert!(self.0.try_wait().unwrap().is_none(), "the bystander was killed");
+    }
+}
+
+impl Drop for Bystander {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 async fn attacks(isolation: Isolation) {
     let mut run = Run::own(isolation, &[]);
     run.spec.trust = Trust::Foreign;
@@ -315,7 +342,7 @@ async fn attacks(isolation: Isolation) {
     let port = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let name = format!("kennel-test-{}", std::process::id());
     let _abstract = UnixListener::bind_addr(&UnixAddr::from_abstract_name(&name).unwrap()).unwrap();
-    let mut bystander = Command::new("sleep").arg("1000").spawn().unwrap();
+    let mut bystander = Bystander::new();
 
     let input = run.make_dir("input");
     fs::write(input.join("data"), "input").unwrap();
@@ -343,7 +370,7 @@ async fn attacks(isolation: Isolation) {
         secret.to_str().unwrap(),
         &port_number,
         &name,
-        &bystander.id().to_string(),
+        &bystander.0.id().to_string(),
     ];
     run.spec.args = words.into_iter().map(str::to_owned).collect();
 
@@ -356,20 +383,16 @@ async fn attacks(isolation: Isolation) {
     assert!(came_through.is_empty(), "{came_through:#?}\n{}", finished.stdout);
     assert_eq!(finished.stdout.lines().count(), ATTACKS.len() + 1, "{finished:?}");
     assert_eq!(finished.exit.status, ExitStatus::Code(0));
-    assert!(bystander.try_wait().unwrap().is_none(), "the bystander was killed");
-    bystander.kill().unwrap();
-    bystander.wait().unwrap();
+    bystander.assert_alive();
     assert_eq!(fs::read_to_string(input.join("data")).unwrap(), "input");
 }
 
 async fn kill_everything(isolation: Isolation) {
-    let mut bystander = Command::new("sleep").arg("1000").spawn().unwrap();
+    let mut bystander = Bystander::new();
     let mut run = Run::own(isolation, &["hostile", "kill-everything"]);
     run.spec.trust = Trust::Foreign;
     assert_eq!(run.finish().await.exit.status, ExitStatus::Code(42));
-    assert!(bystander.try_wait().unwrap().is_none());
-    bystander.kill().unwrap();
-    bystander.wait().unwrap();
+    bystander.assert_alive();
 }
 
 async fn fork_bomb(isolation: Isolation) {

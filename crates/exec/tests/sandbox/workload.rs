@@ -17,6 +17,9 @@ pub fn run(words: &[&str]) -> ExitCode {
         }
         ["hostile", rest @ ..] => super::hostile::attack(rest),
         ["server", run_dir] => super::launcher::serve_and_die(run_dir),
+        ["burn", threads, millis] => {
+            burn(threads.parse().unwrap(), Duration::from_millis(millis.parse().unwrap()))
+        }
         ["sleep", ..] => {
             println!("ready");
             std::thread::sleep(Duration::from_secs(1000));
@@ -36,6 +39,15 @@ pub fn run(words: &[&str]) -> ExitCode {
         }
         other => panic!("unknown workload {other:?}"),
     }
+}
+
+fn burn(threads: usize, time: Duration) -> ExitCode {
+    println!("{} CPUs", std::thread::available_parallelism().unwrap());
+    let start = std::time::Instant::now();
+    let busy = move || while start.elapsed() < time {};
+    let threads: Vec<_> = (0..threads).map(|_| std::thread::spawn(busy)).collect();
+    threads.into_iter().for_each(|thread| thread.join().unwrap());
+    ExitCode::SUCCESS
 }
 
 fn port(variable: &str) -> u16 {
