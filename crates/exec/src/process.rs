@@ -26,6 +26,7 @@ use crate::isolation::{self, Isolation};
 use crate::limiter;
 use crate::limits::{GONE_INTERVAL, POLL_INTERVAL, SUPERVISOR_ACK_TIMEOUT};
 use crate::record::{self, Identity, SANDBOX_FILE, SUPERVISOR_FILE, SandboxRecord};
+use crate::sandbox::FIRST_OTHER_DESCRIPTOR;
 use crate::token::Token;
 
 const SUPERVISE_VERB: &str = "__supervise";
@@ -268,6 +269,8 @@ pub fn enter_supervisor(run_dir: &Path) -> Result<Entry, LaunchError> {
     let _ = rustix::process::setsid();
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
         .map_err(|error| failed("hide the supervisor")(error.into()))?;
+    // Nothing that the server's shell left open goes on to the supervisor's own children.
+    close_fds::set_fds_cloexec(FIRST_OTHER_DESCRIPTOR, &[]);
     let mut socket = take_stdin().map_err(failed("take the token"))?;
     let (run_id, token) = read_hello(&mut socket).map_err(failed("take the token"))?;
     let lock = fs::OpenOptions::new()

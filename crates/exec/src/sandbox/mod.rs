@@ -43,6 +43,7 @@ pub use spec::{
     Access, Bind, HostEntry, INSIDE_ID, Inbound, Limits, OWN_PROGRAM, Outbound, Program,
     SandboxSpec, Trust, WORKLOAD_HOST_ID,
 };
+pub(crate) use stages::FIRST_OTHER_DESCRIPTOR;
 pub use stages::reexec;
 
 /// How long an orderly kill may take before the kernel is asked to end the whole namespace.

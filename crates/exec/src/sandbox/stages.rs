@@ -29,6 +29,9 @@ pub(super) const EXEC: &str = "__sandbox-exec";
 /// Ends with success at once: what a probe runs.
 pub(crate) const NOTHING: &str = "__sandbox-nothing";
 
+/// After standard input, output and error.
+pub(crate) const FIRST_OTHER_DESCRIPTOR: i32 = 3;
+
 /// A stage that could not do its work says so over its socket and ends with this code.
 const FAILED: u8 = 125;
 
@@ -44,6 +47,8 @@ pub fn reexec(args: impl IntoIterator<Item = OsString>) -> Option<ExitCode> {
         _ => return None,
     };
     let failed = ExitCode::from(FAILED);
+    // Whatever the shell of the server's user left open goes no further than here.
+    close_fds::set_fds_cloexec(FIRST_OTHER_DESCRIPTOR, &[]);
     let Ok(socket) = take_socket() else { return Some(failed) };
     Some(run(&socket).unwrap_or_else(|failure| {
         // Nobody is left to hear of an error here: the supervisor sees the end of the socket.

@@ -164,8 +164,8 @@ async fn cpu_limit(isolation: Isolation) {
     let finished = run.finish().await;
     assert_eq!(finished.exit.status, ExitStatus::Code(0));
     assert!(finished.stdout.starts_with("1 "), "one CPU is seen: {}", finished.stdout);
-    let cpu_secs = finished.exit.usage.cpu_secs;
-    assert!((0.05..0.7).contains(&cpu_secs), "{finished:?}");
+    // How little it may be depends on what else the machine does.
+    assert!(finished.exit.usage.cpu_secs < 0.7, "{finished:?}");
 }
 
 async fn leaves_nothing(isolation: Isolation) {

@@ -30,6 +30,11 @@ pub fn trials(isolation: Isolation) -> Vec<Trial> {
         trials.push(trial("fork_bomb_is_bounded_and_ended", isolation, fork_bomb));
         trials.push(trial("memory_of_tmpfs_counts", isolation, tmpfs_hog));
         trials.push(trial("daemon_left_behind_ends_with_the_sandbox", isolation, leftover_daemon));
+        trials.push(trial(
+            "descriptor_left_open_by_the_server_does_not_get_inside",
+            isolation,
+            open_descriptor,
+        ));
         trials.push(trial("zombies_are_collected", isolation, zombies));
         trials.push(trial(
             "data_written_as_the_workload_stays_in_its_directory",
@@ -458,6 +463,20 @@ async fn leftover_daemon(isolation: Isolation) {
     let finished = Run::script(isolation, &script).finish().await;
     assert_eq!(finished.exit.status, ExitStatus::Code(0));
     assert_eq!(processes_named(&marker), 0);
+}
+
+/// As from a shell that started the server with something open.
+async fn open_descriptor(isolation: Isolation) {
+    let open = fs::File::open("/etc/hostname").unwrap();
+    rustix::io::fcntl_setfd(&open, rustix::io::FdFlags::empty()).unwrap();
+    let finished = Run::script(isolation, "exec ls /proc/self/fd").finish().await;
+    drop(open);
+    // The three standard ones and the one of ls itself.
+    assert_eq!(
+        finished.stdout.split_whitespace().collect::<Vec<_>>(),
+        ["0", "1", "2", "3"],
+        "{finished:?}"
+    );
 }
 
 async fn zombies(isolation: Isolation) {

@@ -34,7 +34,15 @@ where
                 .map_err(|_| Failed::from("deadline reached"))
         })
     };
-    Trial::test(name.to_owned(), work)
+    Trial::test(format!("{}::{name}", rung(isolation)), work)
+}
+
+fn rung(isolation: Isolation) -> &'static str {
+    match isolation {
+        Isolation::Namespaces { .. } => "namespaces",
+        Isolation::Landlock => "landlock",
+        Isolation::Plain => "plain",
+    }
 }
 
 /// A skip says so in one line, or fails where everything is required.
