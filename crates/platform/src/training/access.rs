@@ -1,0 +1,104 @@
+//! What the session of a training run may do: read its inputs, write its outputs and its log.
+//!
+//! These documents narrow the role's own policies; a run may do what both allow.
+
+use std::collections::BTreeSet;
+
+use kennel_wire::run::{ChannelSource, S3Object};
+use serde_json::{Value, json};
+
+use super::job::Job;
+use crate::names::S3Location;
+
+/// IAM policy documents for the run of this job. `manifests` are the places the job's manifest
+/// files point to.
+pub(super) fn policies(
+    job: &Job,
+    manifests: &[S3Location],
+    region: &str,
+    account: &str,
+) -> Vec<String> {
+    let mut reads = BTreeSet::new();
+    let mut lists = BTreeSet::new();
+    let mut writes = BTreeSet::new();
+    for channel in &job.spec.channels {
+        match &channel.source {
+            ChannelSource::Prefix { bucket, prefix } => {
+                reads.insert(objects_below(bucket, prefix));
+                lists.insert(bucket_arn(bucket));
+            }
+            ChannelSource::Manifest(S3Object { bucket, key }) => {
+                reads.insert(object(bucket, key));
+            }
+        }
+    }
+    for place in manifests {
+        reads.insert(objects_below(&place.bucket, &place.key));
+        lists.insert(bucket_arn(&place.bucket));
+    }
+    if let Some(checkpoints) = &job.spec.checkpoints {
+        let place = objects_below(&checkpoints.bucket, &checkpoints.prefix);
+        reads.insert(place.clone());
+        writes.insert(place);
+        lists.insert(bucket_arn(&checkpoints.bucket));
+    }
+    for S3Object { bucket, key } in [job.spec.model_artifact(), job.spec.output_artifact()] {
+        writes.insert(object(&bucket, &key));
+    }
+    let group = format!("arn:aws:logs:{region}:{account}:log-group:{}", job.log.group);
+    let stream = format!("{group}:log-stream:{}", job.log.stream);
+    let statements: Vec<Value> = [
+        (&["s3:GetObject"][..], reads),
+        (&["s3:ListBucket"], lists),
+        (&["s3:PutObject", "s3:AbortMultipartUpload"], writes),
+        (&["logs:CreateLogGroup"], BTreeSet::from([group])),
+        (&["logs:CreateLogStream", "logs:PutLogEvents"], BTreeSet::from([stream])),
+    ]
+    .into_iter()
+    .filter(|(_, resources)| !resources.is_empty())
+    .map(|(actions, resources)| {
+        json!({ "Effect": "Allow", "Action": actions, "Resource": resources })
+    })
+    .collect();
+    vec![json!({ "Version": "2012-10-17", "Statement": statements }).to_string()]
+}
+
+fn bucket_arn(bucket: &str) -> String {
+    format!("arn:aws:s3:::{bucket}")
+}
+
+fn object(bucket: &str, key: &str) -> String {
+    format!("{}/{key}", bucket_arn(bucket))
+}
+
+fn objects_below(bucket: &str, prefix: &str) -> String {
+    format!("{}/{prefix}*", bucket_arn(bucket))
+}
+
+/// Where the files of a manifest lie: its first element is `{"prefix": "s3://bucket/prefix/"}`.
+/// `None` where the manifest is malformed; the run then fails and says so.
+pub(super) fn manifest_prefix(head: &[u8]) -> Option<S3Location> {
+    #[derive(serde::Deserialize)]
+    struct First {
+        prefix: String,
+    }
+    let text = head.trim_ascii_start().strip_prefix(b"[")?;
+    let first = serde_json::Deserializer::from_slice(text).into_iter::<First>().next()?.ok()?;
+    S3Location::parse(&first.prefix).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_prefix_is_read_from_the_start_of_a_manifest() {
+        let whole = br#" [ {"prefix": "s3://photos/dogs/"}, "a.jpg", "b.jpg" ]"#;
+        let expected = S3Location::parse("s3://photos/dogs/").unwrap();
+        assert_eq!(manifest_prefix(whole), Some(expected.clone()));
+        assert_eq!(manifest_prefix(&whole[..45]), Some(expected));
+        for bad in [&b""[..], b"{}", b"[\"a.jpg\"]", b"[{\"prefix\": \"dogs/\"}]", b"\xff\xd8"] {
+            assert_eq!(manifest_prefix(bad), None);
+        }
+    }
+}
