@@ -48,6 +48,9 @@ impl CgroupV2 {
 
     fn make_below(parent: &Path, name: &str, limits: &Limits) -> io::Result<Self> {
         enable_controllers(parent)?;
+        // The kernel lets a process move only for who may write to the nearest group above both its
+        // places, and that is this one.
+        files::writable(parent, "cgroup.procs")?;
         let group = Self { directory: parent.join(name) };
         files::make(&group.directory)?;
         group.fill(limits).inspect_err(|_| {

@@ -79,12 +79,15 @@ pub(super) fn own_hierarchies() -> io::Result<(Vec<Hierarchy>, String)> {
 }
 
 pub(super) fn set(directory: &Path, file: &str, value: impl ToString) -> io::Result<()> {
+    let mut opened = writable(directory, file)?;
+    let written = io::Write::write_all(&mut opened, value.to_string().as_bytes());
+    written.map_err(|error| name(&directory.join(file), &error))
+}
+
+/// Opened without creating: on a file system that is no cgroup this must fail.
+pub(super) fn writable(directory: &Path, file: &str) -> io::Result<fs::File> {
     let path = directory.join(file);
-    // Opened without creating: on a file system that is no cgroup this must fail.
-    let mut opened =
-        fs::OpenOptions::new().write(true).open(&path).map_err(|error| name(&path, &error))?;
-    io::Write::write_all(&mut opened, value.to_string().as_bytes())
-        .map_err(|error| name(&path, &error))
+    fs::OpenOptions::new().write(true).open(&path).map_err(|error| name(&path, &error))
 }
 
 fn name(path: &Path, error: &io::Error) -> io::Error {

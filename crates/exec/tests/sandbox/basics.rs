@@ -1,8 +1,10 @@
 //! What every workload may rely on.
 
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+
 use kennel_exec::{
-    Access, Bind, ExitStatus, HostEntry, Isolation, LimiterKind, Program, SandboxError, Signal,
-    Trust,
+    Access, Bind, ExitStatus, HostEntry, IdMapping, Isolation, LimiterKind, Program, SandboxError,
+    Signal, Trust, WORKLOAD_HOST_ID,
 };
 use libtest_mimic::Trial;
 use tokio::io::AsyncReadExt;
@@ -26,6 +28,7 @@ pub fn trials(isolation: Isolation) -> Vec<Trial> {
     ];
     if is_namespaces(isolation) {
         trials.push(trial("inside_looks_as_described", isolation, inside));
+        trials.push(trial("data_directory_may_be_another_users", isolation, foreign_data_dir));
         trials.push(trial("planted_link_does_not_lead_a_bind_astray", isolation, planted_link));
     } else {
         trials.push(trial(
@@ -212,6 +215,34 @@ async fn inside(isolation: Isolation) {
     for absent in ["root\n", "home\n", "work\n", "boot\n"] {
         assert!(!text.contains(&format!("\n{absent}")), "{absent} is visible: {text}");
     }
+}
+
+/// A root server whose data lies where only some user may pass.
+async fn foreign_data_dir(isolation: Isolation) {
+    if isolation != (Isolation::Namespaces { ids: IdMapping::Pair }) {
+        return;
+    }
+    let home = tempfile::tempdir().unwrap();
+    let run_dir = home.path().join("run");
+    let ml = run_dir.join("ml");
+    std::fs::create_dir_all(&ml).unwrap();
+    for path in [run_dir.as_path(), home.path()] {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700)).unwrap();
+    }
+    let somebody = Some(12_345);
+    std::os::unix::fs::chown(home.path(), somebody, somebody).unwrap();
+    let mut run =
+        Run::script(isolation, "echo weights > /opt/ml/model && stat -c %u:%a /opt/ml/model");
+    run.spec.run_dir = run_dir;
+    run.spec.binds.push(Bind {
+        host: ml.clone(),
+        inside: "/opt/ml".into(),
+        access: Access::Writable,
+        path_env: None,
+    });
+    let finished = run.finish().await;
+    assert_eq!(finished.stdout, "1000:644\n", "{finished:?}");
+    assert_eq!(std::fs::metadata(ml.join("model")).unwrap().uid(), WORKLOAD_HOST_ID);
 }
 
 async fn planted_link(isolation: Isolation) {
