@@ -161,6 +161,9 @@ pub struct Part {
     pub modified_ms: i64,
     /// Base64, of the upload's algorithm.
     pub checksum: String,
+    /// What its sender announced, where that is of another algorithm.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub announced: Option<Checksum>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) blob: Option<StoredId>,
     /// The key of the upload's record, for the sweep.

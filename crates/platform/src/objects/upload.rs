@@ -112,7 +112,8 @@ impl Objects {
     }
 
     /// Keeps a received body as the part; an earlier part of that number is gone afterwards. The
-    /// body must have been received with the upload's algorithm.
+    /// body must have been received with the upload's algorithm, and with `announced` where its
+    /// sender named another.
     pub async fn put_part(
         &self,
         bucket: &str,
@@ -120,6 +121,7 @@ impl Objects {
         id: &str,
         number: u32,
         received: Received,
+        announced: Option<Algorithm>,
     ) -> Result<Part, Error> {
         let stored = self.stored_upload(bucket, key, id).await?;
         let algorithm = stored.value.algorithm;
@@ -131,6 +133,9 @@ impl Objects {
             etag: received.etag(),
             modified_ms: self.clock.now_ms(),
             checksum: checksum.value,
+            announced: announced
+                .filter(|announced| *announced != algorithm)
+                .and_then(|announced| received.checksum(announced)),
             blob: None,
             upload: record_key.clone(),
         };
@@ -399,20 +404,7 @@ fn choose<'a>(
         let part = found.and_then(|at| parts.get(at)).map(|part| &part.value);
         let part = part.filter(|part| part.etag == named.etag);
         let part = part.ok_or(Error::InvalidPart(named.number))?;
-        match &named.checksum {
-            Some((algorithm, _)) if *algorithm != upload.algorithm => {
-                let (expected, actual) = (upload.algorithm, *algorithm);
-                return Err(Error::WrongAlgorithm { expected, actual });
-            }
-            Some((_, value)) if *value != part.checksum => {
-                return Err(Error::InvalidPart(named.number));
-            }
-            None if upload.algorithm_was_named && upload.kind == Kind::Composite => {
-                let (number, algorithm) = (named.number, upload.algorithm);
-                return Err(Error::PartChecksumMissing { number, algorithm });
-            }
-            Some(_) | None => {}
-        }
+        check_part(part, named, upload)?;
         chosen.push(part);
     }
     let all_but_last = chosen.len().saturating_sub(1);
@@ -420,6 +412,27 @@ fn choose<'a>(
         Some(part) => Err(Error::PartTooSmall { number: part.number, size: part.size }),
         None => Ok(chosen),
     }
+}
+
+fn check_part(part: &Part, named: &CompletedPart, upload: &Upload) -> Result<(), Error> {
+    let Some((algorithm, value)) = &named.checksum else {
+        if upload.algorithm_was_named && upload.kind == Kind::Composite {
+            let (number, algorithm) = (named.number, upload.algorithm);
+            return Err(Error::PartChecksumMissing { number, algorithm });
+        }
+        return Ok(());
+    };
+    let announced = part.announced.as_ref();
+    let announced = announced.filter(|announced| announced.algorithm == *algorithm);
+    let known = match announced {
+        Some(announced) => &announced.value,
+        None if *algorithm == upload.algorithm => &part.checksum,
+        None => {
+            let (expected, actual) = (upload.algorithm, *algorithm);
+            return Err(Error::WrongAlgorithm { expected, actual });
+        }
+    };
+    if known == value { Ok(()) } else { Err(Error::InvalidPart(named.number)) }
 }
 
 /// The object the parts make, compared with what the client believes of it.

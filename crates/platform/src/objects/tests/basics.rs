@@ -153,7 +153,7 @@ async fn a_bucket_is_deleted_empty_and_with_its_unfinished_uploads() {
     world.put("k", b"bytes").await;
     let upload = world.objects.create_upload("b", "u", NewUpload::default()).await.unwrap();
     let received = world.receive(b"part").await;
-    world.objects.put_part("b", "u", &upload.id, 1, received).await.unwrap();
+    world.objects.put_part("b", "u", &upload.id, 1, received, None).await.unwrap();
     assert!(matches!(world.objects.delete_bucket("b").await, Err(Error::BucketNotEmpty(_))));
     world.put("k2", b"the bucket still takes objects").await;
     for key in ["k", "k2"] {
@@ -194,7 +194,7 @@ async fn the_sweep_removes_what_nobody_names_and_nothing_else() {
     world.put("k", b"named").await;
     let upload = world.objects.create_upload("b", "u", NewUpload::default()).await.unwrap();
     let received = world.receive(b"part").await;
-    world.objects.put_part("b", "u", &upload.id, 1, received).await.unwrap();
+    world.objects.put_part("b", "u", &upload.id, 1, received, None).await.unwrap();
     let mut orphan = world.blobs.stage().await.unwrap();
     orphan.write(Bytes::from_static(b"orphan")).await.unwrap();
     orphan.commit(6).await.unwrap();

@@ -12,7 +12,7 @@ async fn started(world: &World, checksum: Option<(Algorithm, Kind)>) -> String {
 
 async fn part(world: &World, id: &str, number: u32, body: &[u8]) -> CompletedPart {
     let received = world.receive(body).await;
-    let part = world.objects.put_part("b", "k", id, number, received).await.unwrap();
+    let part = world.objects.put_part("b", "k", id, number, received, None).await.unwrap();
     CompletedPart { number, etag: part.etag, checksum: None }
 }
 
@@ -116,6 +116,28 @@ async fn composite_checksums_need_those_of_the_parts() {
 }
 
 #[tokio::test]
+async fn parts_are_known_by_what_their_senders_announced() {
+    let world = world().await;
+    let id = started(&world, None).await;
+    let received = world.receive(b"123456789").await;
+    let announced = Some(Algorithm::Crc32);
+    let part = world.objects.put_part("b", "k", &id, 1, received, announced).await.unwrap();
+    let named = |algorithm, value: &str| {
+        let checksum = Some((algorithm, value.to_owned()));
+        CompletedPart { number: 1, etag: part.etag.clone(), checksum }
+    };
+    assert!(matches!(
+        complete(&world, &id, [&named(Algorithm::Crc32, "AAAAAA==")]).await,
+        Err(Error::InvalidPart(1))
+    ));
+    assert!(matches!(
+        complete(&world, &id, [&named(Algorithm::Sha1, "AAAA")]).await,
+        Err(Error::WrongAlgorithm { .. })
+    ));
+    complete(&world, &id, [&named(Algorithm::Crc32, "y/Q5Jg==")]).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_part_sent_again_replaces_the_earlier_one() {
     let world = world().await;
     let id = started(&world, None).await;
@@ -137,7 +159,7 @@ async fn an_aborted_upload_leaves_nothing_and_takes_nothing() {
     assert_eq!(world.blob_count().await, 0);
     let late = world.receive(b"late").await;
     assert!(matches!(
-        world.objects.put_part("b", "k", &id, 2, late).await,
+        world.objects.put_part("b", "k", &id, 2, late, None).await,
         Err(Error::NoSuchUpload(_))
     ));
     assert!(matches!(world.objects.abort_upload("b", "k", &id).await, Err(Error::NoSuchUpload(_))));

@@ -1,0 +1,216 @@
+//! Who asks, and whether they may: everything between a verified signature and the operation.
+//!
+//! In this order, so that a caller without rights learns nothing: the session's token and end,
+//! headers nobody signed, the permissions the operation needs, the bucket's owner, and what the
+//! request asks for that does not exist here.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use http::{HeaderMap, Uri};
+use kennel_platform::Platform;
+use kennel_platform::identity::Key;
+use s3s::access::{S3Access, S3AccessContext};
+use s3s::{S3Error, S3ErrorCode, S3Result, s3_error};
+use subtle::ConstantTimeEq as _;
+
+use super::listing::query_value;
+use super::{OPERATIONS, Target, attributes, body, errors};
+use crate::audit;
+use crate::authorize;
+use crate::context::{Caller, Context};
+use crate::operation::Access;
+use crate::request_id::RequestId;
+
+pub(super) struct Gate {
+    platform: Arc<Platform>,
+}
+
+impl Gate {
+    pub fn new(platform: Arc<Platform>) -> Self {
+        Self { platform }
+    }
+
+    async fn key(&self, access_key_id: &str) -> S3Result<Key> {
+        let key = self.platform.identity.find_key(access_key_id).await;
+        let key = key.map_err(S3Error::internal_error)?;
+        // Revoked since the signature was verified.
+        let key = key.ok_or_else(|| s3_error!(InvalidAccessKeyId))?;
+        let now_ms = self.platform.clock.now_ms();
+        if key.expires_at_ms.is_some_and(|end_ms| end_ms <= now_ms) {
+            let message = "The provided token has expired.";
+            return Err(S3Error::with_message(S3ErrorCode::ExpiredToken, message));
+        }
+        Ok(key)
+    }
+}
+
+#[async_trait]
+impl S3Access for Gate {
+    async fn check(&self, cx: &mut S3AccessContext<'_>) -> S3Result<()> {
+        let Some(credentials) = cx.credentials() else {
+            return Err(s3_error!(AccessDenied, "Access Denied"));
+        };
+        let access_key_id = credentials.access_key.clone();
+        let key = self.key(&access_key_id).await?;
+        check_token(&key, cx.headers(), cx.uri())?;
+        check_signed_headers(cx.headers(), cx.uri())?;
+        body::check_empty(cx.headers())?;
+
+        let request_id = cx.extensions_mut().get::<RequestId>().cloned();
+        let request_id = request_id.map(|id| id.0).unwrap_or_default();
+        let caller = Caller::from_key(&access_key_id, &key);
+        let context = Context::new(self.platform.clone(), caller, request_id);
+        let entry = cx.extensions_mut().get::<audit::Entry>().cloned().unwrap_or_default();
+        entry.caller(&context.caller);
+        check_permissions(&context, cx, &entry)?;
+        check_owner(&context, cx.headers())?;
+        attributes::check_supported(cx.headers())?;
+        check_version(cx.uri())?;
+        cx.extensions_mut().insert(context);
+        Ok(())
+    }
+}
+
+fn check_permissions(
+    context: &Context,
+    cx: &S3AccessContext<'_>,
+    entry: &audit::Entry,
+) -> S3Result<()> {
+    let name = cx.s3_op().name();
+    let operation = OPERATIONS.iter().find(|operation| operation.name == name);
+    let needed = match operation {
+        Some(operation) => {
+            entry.operation("s3", operation.name);
+            (operation.authorize)(&Target {
+                bucket: cx.s3_path().get_bucket_name().unwrap_or_default(),
+                key: cx.s3_path().get_object_key().unwrap_or_default(),
+                headers: cx.headers(),
+            })?
+        }
+        // What is not implemented is told to those who may do everything.
+        None => vec![Access::new("s3:*", "*")],
+    };
+    entry.access(&needed);
+    authorize::check(context, &needed).map_err(|denied| {
+        entry.denied();
+        errors::denied(&denied)
+    })
+}
+
+fn check_owner(context: &Context, headers: &HeaderMap) -> S3Result<()> {
+    for name in ["x-amz-expected-bucket-owner", "x-amz-source-expected-bucket-owner"] {
+        if headers.get(name).is_some_and(|owner| owner.as_bytes() != context.account().as_bytes()) {
+            return Err(s3_error!(AccessDenied, "Access Denied"));
+        }
+    }
+    Ok(())
+}
+
+/// Versioning was never enabled, so that the only version of anything is `null`.
+fn check_version(uri: &Uri) -> S3Result<()> {
+    match query_value(uri, "versionId") {
+        None => Ok(()),
+        Some(version) if version == "null" => Ok(()),
+        Some(_) => Err(s3_error!(InvalidArgument, "Invalid version id specified")),
+    }
+}
+
+/// The token a session's requests must carry; `s3s` does not look at it.
+fn check_token(key: &Key, headers: &HeaderMap, uri: &Uri) -> S3Result<()> {
+    let in_header = headers.get("x-amz-security-token").and_then(|value| value.to_str().ok());
+    let in_query = query_value(uri, "X-Amz-Security-Token");
+    let given = in_header.or(in_query.as_deref());
+    let is_right = match (&key.session_token, given) {
+        (None, None) => true,
+        (Some(expected), Some(given)) => bool::from(expected.as_bytes().ct_eq(given.as_bytes())),
+        (Some(_), None) | (None, Some(_)) => false,
+    };
+    if is_right {
+        return Ok(());
+    }
+    let message = "The provided token is malformed or otherwise invalid.";
+    Err(S3Error::with_message(S3ErrorCode::InvalidToken, message))
+}
+
+/// A signature speaks for the headers it covers. Somebody who was handed a presigned URL must not
+/// be able to turn it into something else by adding an `x-amz-` header.
+fn check_signed_headers(headers: &HeaderMap, uri: &Uri) -> S3Result<()> {
+    let authorization = headers.get("authorization").and_then(|value| value.to_str().ok());
+    let in_header = authorization.and_then(|value| {
+        value.split(',').find_map(|part| part.trim().strip_prefix("SignedHeaders="))
+    });
+    let signed = match (in_header, query_value(uri, "X-Amz-SignedHeaders")) {
+        (Some(signed), _) => signed.to_owned(),
+        (None, Some(signed)) => signed,
+        // SigV2 covers every x-amz- header there is.
+        (None, None) => return Ok(()),
+    };
+    // The hash is compared with the body whoever sent it.
+    let unsigned = headers.keys().map(http::HeaderName::as_str).find(|name| {
+        name.starts_with("x-amz-")
+            && *name != "x-amz-content-sha256"
+            && !signed.split(';').any(|signed| signed.eq_ignore_ascii_case(name))
+    });
+    match unsigned {
+        None => Ok(()),
+        Some(name) => Err(s3_error!(
+            AccessDenied,
+            "There were headers present in the request which were not signed: {name}"
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kennel_platform::identity::Principal;
+
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        pairs
+            .iter()
+            .map(|(name, value)| {
+                (http::HeaderName::from_static(name), http::HeaderValue::from_static(value))
+            })
+            .collect()
+    }
+
+    fn key(session_token: Option<&str>) -> Key {
+        Key {
+            secret: "secret".into(),
+            session_token: session_token.map(str::to_owned),
+            expires_at_ms: None,
+            principal: Principal::Root,
+        }
+    }
+
+    #[test]
+    fn a_session_needs_its_token_and_the_root_key_has_none() {
+        let plain = Uri::from_static("/b/k");
+        let presigned = Uri::from_static("/b/k?X-Amz-Security-Token=a%2Bb");
+        let with = headers(&[("x-amz-security-token", "a+b")]);
+        let none = HeaderMap::new();
+        assert!(check_token(&key(None), &none, &plain).is_ok());
+        assert!(check_token(&key(None), &with, &plain).is_err());
+        assert!(check_token(&key(Some("a+b")), &with, &plain).is_ok());
+        assert!(check_token(&key(Some("a+b")), &none, &presigned).is_ok());
+        assert!(check_token(&key(Some("a+b")), &none, &plain).is_err());
+        assert!(check_token(&key(Some("other")), &with, &plain).is_err());
+    }
+
+    #[test]
+    fn headers_added_to_a_presigned_url_are_refused() {
+        let url = Uri::from_static("/b/k?X-Amz-SignedHeaders=host%3Bx-amz-tagging");
+        assert!(check_signed_headers(&headers(&[("x-amz-tagging", "a=b")]), &url).is_ok());
+        assert!(check_signed_headers(&headers(&[("range", "bytes=0-1")]), &url).is_ok());
+        let added = headers(&[("x-amz-copy-source", "other/secret")]);
+        assert!(check_signed_headers(&added, &url).is_err());
+    }
+
+    #[test]
+    fn only_the_null_version_exists() {
+        assert!(check_version(&Uri::from_static("/b/k?versionId=null")).is_ok());
+        assert!(check_version(&Uri::from_static("/b/k?versionId=abc")).is_err());
+    }
+}

@@ -1,0 +1,139 @@
+//! The way into S3: refuses what `s3s` would take and should not, and watches over bodies.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use http::header::{AUTHORIZATION, CONNECTION, CONTENT_TYPE};
+use http::{HeaderValue, Method, Request, Response};
+use kennel_platform::Platform;
+use s3s::config::{S3Config, StaticConfigProvider};
+use s3s::service::{S3Service, S3ServiceBuilder};
+use s3s::{S3Error, s3_error};
+
+use super::access::Gate;
+use super::auth::Keys;
+use super::body::Watched;
+use super::host::Hosts;
+use super::reply::{self, Asked};
+use super::{Service, errors};
+use crate::body::Body;
+use crate::limits::{S3_FORM_BYTES_MAX, S3_XML_BYTES_MAX};
+use crate::s3_route::S3Handler;
+
+/// Answers everything signed for S3, presigned, or not signed at all.
+pub struct Handler {
+    service: S3Service,
+}
+
+pub fn handler(platform: Arc<Platform>) -> Handler {
+    let mut config = S3Config::default();
+    config.xml_max_body_size = S3_XML_BYTES_MAX;
+    config.post_object_max_file_size = S3_FORM_BYTES_MAX;
+    let mut builder = S3ServiceBuilder::new(Service);
+    builder.set_config(Arc::new(StaticConfigProvider::new(Arc::new(config))));
+    builder.set_host(Hosts);
+    builder.set_auth(Keys::new(platform.clone()));
+    builder.set_access(Gate::new(platform));
+    Handler { service: builder.build() }
+}
+
+#[async_trait]
+impl S3Handler for Handler {
+    async fn call(&self, request: Request<Body>) -> Response<Body> {
+        let asked = Asked::of(&request);
+        if let Err(refusal) = refuse(&request) {
+            return reply::refused(refusal, &asked);
+        }
+        let (mut parts, body) = request.into_parts();
+        move_sigv2_token(&mut parts);
+        let (body, verdict) = Watched::new(body, &parts);
+        let request = Request::from_parts(parts, s3s::Body::http_body_unsync(body));
+        let response = self.service.call(request).await;
+        let mut response = match response {
+            _ if verdict.hash_differs() => reply::refused(errors::body_hash_differs(), &asked),
+            Ok(response) => reply::completed(response, &asked).await,
+            Err(error) => reply::broken(error, &asked),
+        };
+        if !verdict.was_read() {
+            // The rest of the body, sent or not, must not be taken for a request, and the client
+            // must not send its next one here.
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
+    }
+}
+
+/// SigV2 in a header carries no date that `s3s` checks, and forms would be gathered in memory
+/// before anybody was authorized.
+fn refuse<B>(request: &Request<B>) -> Result<(), S3Error> {
+    let header = |name| request.headers().get(name).map(HeaderValue::as_bytes);
+    if header(AUTHORIZATION).is_some_and(|value| value.starts_with(b"AWS ")) {
+        return Err(s3_error!(
+            InvalidRequest,
+            "The authorization mechanism you have provided is not supported. Please use \
+             AWS4-HMAC-SHA256."
+        ));
+    }
+    let form = b"multipart/form-data";
+    if request.method() == Method::POST
+        && header(CONTENT_TYPE)
+            .and_then(|value| value.get(..form.len()))
+            .is_some_and(|value| value.eq_ignore_ascii_case(form))
+    {
+        return Err(s3_error!(NotImplemented, "PostObject is not implemented yet"));
+    }
+    Ok(())
+}
+
+/// A SigV2 presigned URL of a session has its token in the query, but was signed as though it
+/// were a header; `s3s` looks at headers alone.
+fn move_sigv2_token(parts: &mut http::request::Parts) {
+    const NAME: &str = "x-amz-security-token";
+    let query = parts.uri.query().unwrap_or_default();
+    if !query.split('&').any(|pair| pair.starts_with("AWSAccessKeyId=")) {
+        return;
+    }
+    let token = query.split('&').find_map(|pair| pair.strip_prefix(NAME)?.strip_prefix('='));
+    let token = token.and_then(super::listing::decoded);
+    let value = token.and_then(|token| HeaderValue::try_from(token).ok());
+    if let Some(value) = value
+        && !parts.headers.contains_key(NAME)
+    {
+        parts.headers.insert(NAME, value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(method: &str, uri: &str, headers: &[(&str, &str)]) -> Request<()> {
+        let mut request = Request::builder().method(method).uri(uri);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        request.body(()).unwrap()
+    }
+
+    #[test]
+    fn sigv2_headers_and_forms_are_refused_before_anything_is_read() {
+        let sigv2 = request("GET", "/b/k", &[("authorization", "AWS AKIDEXAMPLE:c2ln")]);
+        assert_eq!(refuse(&sigv2).unwrap_err().code().as_str(), "InvalidRequest");
+        let form = [("content-type", "Multipart/Form-Data; boundary=x")];
+        let form = request("POST", "/b", &form);
+        assert_eq!(refuse(&form).unwrap_err().code().as_str(), "NotImplemented");
+        let sigv4 = [("authorization", "AWS4-HMAC-SHA256 Credential=...")];
+        assert!(refuse(&request("POST", "/b?delete", &sigv4)).is_ok());
+    }
+
+    #[test]
+    fn the_token_of_a_sigv2_url_becomes_a_header() {
+        let uri = "/b/k?AWSAccessKeyId=A&Signature=s&Expires=1&x-amz-security-token=a%2Bb%3D";
+        let (mut parts, ()) = request("GET", uri, &[]).into_parts();
+        move_sigv2_token(&mut parts);
+        assert_eq!(parts.headers["x-amz-security-token"], "a+b=");
+        let (mut parts, ()) = request("GET", "/b/k?x-amz-security-token=t", &[]).into_parts();
+        move_sigv2_token(&mut parts);
+        assert!(parts.headers.is_empty());
+    }
+}
