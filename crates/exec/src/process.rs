@@ -53,8 +53,8 @@ impl ProcessExecutor {
 
     /// For tests whose supervisor is a mode of the test program.
     pub async fn with_verb(verb: &str) -> Result<Self, LaunchError> {
-        let probe = Isolation::probe().await;
         let limits = tokio::task::spawn_blocking(limiter::probe);
+        let probe = Isolation::probe().await;
         let (limiter, limiter_reason) =
             limits.await.map_err(|error| LaunchError::Host(error.into()))?;
         let cpus = rustix::thread::sched_getaffinity(None)

@@ -10,13 +10,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::io::{AsyncRead, AsyncWrite, copy_bidirectional_with_sizes};
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::net::{TcpListener, TcpStream, UnixListener};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::wire::LOOPBACK;
 use crate::limits::{POLL_INTERVAL, RELAY_CONNECT_TIMEOUT, RELAY_CONNECTIONS_MAX};
+use crate::socket;
 
 /// Large enough for a picture in few steps.
 const BUFFER_BYTES: usize = 64 << 10;
@@ -82,7 +83,7 @@ async fn relay_inbound(listener: UnixListener, port: u16) {
     }
 }
 
-async fn relay_outbound(listener: TcpListener, socket: PathBuf) {
+async fn relay_outbound(listener: TcpListener, path: PathBuf) {
     let permits = Arc::new(Semaphore::new(RELAY_CONNECTIONS_MAX));
     let mut connections = JoinSet::new();
     while let Ok(permit) = Arc::clone(&permits).acquire_owned().await {
@@ -91,12 +92,11 @@ async fn relay_outbound(listener: TcpListener, socket: PathBuf) {
             tokio::time::sleep(POLL_INTERVAL).await;
             continue;
         };
-        let socket = socket.clone();
+        let path = path.clone();
         connections.spawn(async move {
             let _permit = permit;
             let _ = near.set_nodelay(true);
-            if let Ok(Ok(far)) = timeout(RELAY_CONNECT_TIMEOUT, UnixStream::connect(&socket)).await
-            {
+            if let Ok(Ok(far)) = timeout(RELAY_CONNECT_TIMEOUT, socket::connect(&path)).await {
                 carry(near, far).await;
             }
         });

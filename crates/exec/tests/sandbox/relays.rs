@@ -1,12 +1,11 @@
 //! The only ways in and out of a sandbox.
 
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use kennel_exec::{ExitStatus, Inbound, Isolation, Outbound, Signal};
 use libtest_mimic::Trial;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{UnixListener, UnixStream};
 
 use super::rig::{Run, trial};
 
@@ -19,10 +18,14 @@ pub fn trials(isolation: Isolation) -> Vec<Trial> {
     ]
 }
 
+fn in_socket(run: &Run) -> PathBuf {
+    run.make_dir(&"deep".repeat(30)).join("in.sock")
+}
+
 fn serving(isolation: Isolation) -> Run {
     let mut run = Run::own(isolation, &["echo-server", "PORT"]);
     run.spec.inbound.push(Inbound {
-        host_socket: run.dir.path().join("in.sock"),
+        host_socket: in_socket(&run),
         port: 8080,
         port_env: vec![("PORT".to_owned(), "{port}".to_owned())],
     });
@@ -30,7 +33,7 @@ fn serving(isolation: Isolation) -> Run {
 }
 
 async fn ask(socket: &Path, text: &str) -> String {
-    let mut stream = UnixStream::connect(socket).await.unwrap();
+    let mut stream = kennel_exec::socket::connect(socket).await.unwrap();
     stream.write_all(text.as_bytes()).await.unwrap();
     stream.shutdown().await.unwrap();
     let mut answer = String::new();
@@ -43,7 +46,7 @@ async fn inbound(isolation: Isolation) {
     let mut child = run.start().await.unwrap();
     let mut listening = [0; 10];
     child.stdout.as_mut().unwrap().read_exact(&mut listening).await.unwrap();
-    let socket = run.dir.path().join("in.sock");
+    let socket = in_socket(&run);
     assert_eq!(std::fs::metadata(&socket).unwrap().permissions().mode() & 0o777, 0o600);
     for text in ["ping", "a longer question"] {
         assert_eq!(ask(&socket, text).await, text.to_uppercase());
@@ -64,14 +67,15 @@ async fn same_port(isolation: Isolation) {
         children.push(child);
     }
     for run in &runs {
-        assert_eq!(ask(&run.dir.path().join("in.sock"), "both").await, "BOTH");
+        assert_eq!(ask(&in_socket(run), "both").await, "BOTH");
     }
 }
 
 async fn outbound(isolation: Isolation) {
     let mut run = Run::own(isolation, &["send", "PORT", "question"]);
-    let socket = run.dir.path().join("out.sock");
-    let listener = UnixListener::bind(&socket).unwrap();
+    // An address of a socket holds no more than 107 bytes; data directories may lie deeper.
+    let socket = run.make_dir(&"deep".repeat(30)).join("out.sock");
+    let listener = kennel_exec::socket::listen(&socket).unwrap();
     let server = tokio::spawn(async move {
         let (mut stream, _) = listener.accept().await.unwrap();
         let mut text = String::new();
@@ -93,7 +97,7 @@ async fn nobody_listens(isolation: Isolation) {
     let mut run = serving(isolation);
     run.spec.args = vec![super::workload::VERB.to_owned(), "sleep".to_owned()];
     let child = run.start().await.unwrap();
-    let mut stream = UnixStream::connect(run.dir.path().join("in.sock")).await.unwrap();
+    let mut stream = kennel_exec::socket::connect(&in_socket(&run)).await.unwrap();
     let mut answer = Vec::new();
     // Closed without an answer, by an end or by an error.
     let _ = stream.read_to_end(&mut answer).await;
