@@ -1,7 +1,7 @@
 //! The native workload: image classification on the SageMaker container contract.
 //!
 //! [`train`] learns to tell classes of pictures apart, [`serve`] answers what pictures show;
-//! `draw` makes a data set for a machine that has none, and [`plot`] shows people what came out.
+//! [`draw`] makes a data set for a machine that has none, and [`plot`] shows people what came out.
 //! The crate knows its base directory (`/opt/ml`), its port and the hosts it fetches pictures
 //! from, and nothing of AWS's APIs, of buckets or of the server that started it. It starts no
 //! processes.
@@ -10,6 +10,7 @@
 
 pub mod backbone;
 mod canvas;
+pub mod draw;
 pub mod engine;
 mod host;
 pub mod log;

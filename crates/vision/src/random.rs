@@ -45,11 +45,6 @@ impl Random {
         self.unit() < probability
     }
 
-    /// A number around 0 with a standard deviation of 1, never further away than 6.
-    pub fn normal(&mut self) -> f32 {
-        (0..12).map(|_| self.unit()).sum::<f32>() - 6.0
-    }
-
     pub fn shuffle<T>(&mut self, items: &mut [T]) {
         for last in (1..items.len()).rev() {
             items.swap(last, self.below(last + 1));
@@ -83,7 +78,6 @@ mod tests {
         for _ in 0..10_000 {
             assert!(random.below(7) < 7);
             assert!((0.0..1.0).contains(&random.unit()));
-            assert!(random.normal().abs() <= 6.0);
         }
     }
 }

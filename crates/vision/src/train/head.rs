@@ -322,6 +322,11 @@ fn class_weights(classes: &[usize], count: usize, weighted: bool) -> Vec<f32> {
 mod tests {
     use super::*;
 
+    /// A number around 0 with a standard deviation of 1.
+    fn normal(random: &mut Random) -> f32 {
+        (0..12).map(|_| random.unit()).sum::<f32>() - 6.0
+    }
+
     /// Three clouds of points in five dimensions.
     fn clouds(seed: u64, count: usize) -> Features {
         let mut random = Random::new(seed);
@@ -330,7 +335,7 @@ mod tests {
             .iter()
             .flat_map(|class| {
                 (0..5)
-                    .map(|axis| if axis == *class { 5.0 } else { 1.0 } + random.normal())
+                    .map(|axis| if axis == *class { 5.0 } else { 1.0 } + normal(&mut random))
                     .collect::<Vec<f32>>()
             })
             .collect();
@@ -355,8 +360,8 @@ mod tests {
         let data = clouds(3, 12);
         let mut random = Random::new(4);
         let mut layer = Layer::zeros(3, 5);
-        layer.weights.mapv_inplace(|_| 0.3 * random.normal());
-        layer.bias.mapv_inplace(|_| 0.3 * random.normal());
+        layer.weights.mapv_inplace(|_| 0.3 * normal(&mut random));
+        layer.bias.mapv_inplace(|_| 0.3 * normal(&mut random));
         let weights = [1.0, 0.5, 2.0];
         let step = gradient(&layer, data.rows.view(), &data.classes, &weights);
         let loss = |layer: &Layer| gradient(layer, data.rows.view(), &data.classes, &weights).loss;
@@ -429,8 +434,8 @@ mod tests {
         let scaler = Scaler::fit(&data.rows);
         let mut layer = Layer::zeros(3, 5);
         let mut random = Random::new(6);
-        layer.weights.mapv_inplace(|_| random.normal());
-        layer.bias.mapv_inplace(|_| random.normal());
+        layer.weights.mapv_inplace(|_| normal(&mut random));
+        layer.bias.mapv_inplace(|_| normal(&mut random));
         let scaled = layer.logits(scaler.apply(data.rows.clone()).view());
         let folded = scaler.fold(&layer).logits(data.rows.view());
         assert!(scaled.iter().zip(&folded).all(|(a, b)| (a - b).abs() < 1e-4));
