@@ -193,7 +193,7 @@ impl Logs {
         limit: usize,
     ) -> Result<Vec<Group>, Error> {
         let page = self.records.list(GROUPS, prefix, after, limit).await?;
-        page.iter().map(|record| read_record(record)).collect()
+        page.iter().map(read_record).collect()
     }
 
     /// Bytes that the events of a group take.
