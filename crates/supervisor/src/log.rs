@@ -51,7 +51,7 @@ pub(crate) struct LogWriter {
 impl Log {
     pub fn open(client: Client, target: LogTarget) -> Self {
         let (queue, lines) = mpsc::channel(LOG_QUEUE_LINES);
-        let shipper = tokio::spawn(Shipper { client, target, made: false }.run(lines));
+        let shipper = tokio::spawn(Shipper { client, target }.run(lines));
         Self { queue, tail: Arc::default(), shipper }
     }
 
@@ -171,11 +171,10 @@ fn text(bytes: &[u8]) -> String {
 struct Shipper {
     client: Client,
     target: LogTarget,
-    made: bool,
 }
 
 impl Shipper {
-    async fn run(mut self, mut lines: mpsc::Receiver<Line>) {
+    async fn run(self, mut lines: mpsc::Receiver<Line>) {
         let mut held = None;
         loop {
             let first = match held.take() {
@@ -200,28 +199,34 @@ impl Shipper {
     }
 
     /// The client repeats what may pass; what then still fails costs these lines, and says so.
-    async fn ship(&mut self, batch: Batch) {
+    async fn ship(&self, batch: Batch) {
         let lines = batch.lines.len();
-        let result = match self.make().await {
-            Ok(()) => self.put(&batch).await,
-            Err(error) => Err(error),
+        let result = match self.put(&batch).await {
+            // Whoever started the run makes the stream; it may have been deleted meanwhile.
+            Err(error) if error.code() == Some("ResourceNotFoundException") => {
+                match self.make().await {
+                    Ok(()) => self.put(&batch).await,
+                    Err(error) => Err(error),
+                }
+            }
+            other => other,
         };
         if let Err(error) = result {
             tracing::warn!(lines, error = %error.chain(), "lines of the workload were not logged");
         }
     }
 
-    async fn make(&mut self) -> Result<(), Error> {
-        if self.made {
-            return Ok(());
-        }
-        let group = json!({ "logGroupName": self.target.group });
-        self.create("CreateLogGroup", &group).await?;
+    async fn make(&self) -> Result<(), Error> {
         let stream =
             json!({ "logGroupName": self.target.group, "logStreamName": self.target.stream });
-        self.create("CreateLogStream", &stream).await?;
-        self.made = true;
-        Ok(())
+        match self.create("CreateLogStream", &stream).await {
+            Err(error) if error.code() == Some("ResourceNotFoundException") => {
+                let group = json!({ "logGroupName": self.target.group });
+                self.create("CreateLogGroup", &group).await?;
+                self.create("CreateLogStream", &stream).await
+            }
+            other => other,
+        }
     }
 
     async fn create(&self, operation: &str, input: &Value) -> Result<(), Error> {
