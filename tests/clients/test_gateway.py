@@ -108,7 +108,9 @@ def test_a_clock_that_is_off_is_told_so(server):
 
 
 def test_an_expired_presigned_request_is_refused(client):
-    url = client("sts").generate_presigned_url("get_caller_identity", ExpiresIn=1)
+    url = client("sts").generate_presigned_url(
+        "get_caller_identity", ExpiresIn=1, HttpMethod="GET"
+    )
     assert requests.get(url, timeout=30).status_code == 200
     deadline = time.monotonic() + 20
     while requests.get(url, timeout=30).status_code == 200:

@@ -21,7 +21,9 @@ def test_the_region_of_the_signature_does_not_matter(client):
 
 
 def test_an_identity_can_be_presigned(client):
-    url = client("sts").generate_presigned_url("get_caller_identity", ExpiresIn=60)
+    url = client("sts").generate_presigned_url(
+        "get_caller_identity", ExpiresIn=60, HttpMethod="GET"
+    )
     answer = requests.get(url, timeout=30)
     assert answer.status_code == 200
     assert "arn:aws:iam::123456789012:root" in answer.text

@@ -8,8 +8,10 @@
 
 mod audit;
 mod protocols;
+mod registry;
 mod s3;
 mod server;
 mod services;
 mod signatures;
 mod support;
+mod training;
