@@ -51,7 +51,7 @@ pub(super) fn policies(
         (&["s3:GetObject"][..], reads),
         (&["s3:ListBucket"], lists),
         (&["s3:PutObject", "s3:AbortMultipartUpload"], writes),
-        (&["logs:CreateLogGroup"], BTreeSet::from([group])),
+        (&["logs:CreateLogGroup"], BTreeSet::from([format!("{group}:*")])),
         (&["logs:CreateLogStream", "logs:PutLogEvents"], BTreeSet::from([stream])),
     ]
     .into_iter()
