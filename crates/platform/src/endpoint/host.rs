@@ -30,6 +30,9 @@ pub(super) trait Host: Send + Sync + 'static {
     /// Where the workload of the run answers.
     fn http_socket(&self, run_id: &str) -> PathBuf;
 
+    /// Makes the replica's log, so that it is there before the replica says anything.
+    async fn open_log(&self, group: &str, stream: &str);
+
     /// A sentence of the server's own in a replica's log. A log that cannot be written is told to
     /// the server's log and holds up nothing.
     async fn log(&self, group: &str, stream: &str, message: String);
@@ -79,13 +82,16 @@ impl Host for Components {
         self.runs.http_socket(run_id)
     }
 
+    async fn open_log(&self, group: &str, stream: &str) {
+        if let Err(error) = self.logs.ensure_stream(group, stream).await {
+            tracing::warn!(group, stream, error = &error as &dyn std::error::Error, "no log");
+        }
+    }
+
     async fn log(&self, group: &str, stream: &str, message: String) {
+        self.open_log(group, stream).await;
         let event = LogEvent { timestamp_ms: self.clock.now_ms(), message };
-        let written = async {
-            self.logs.ensure_stream(group, stream).await?;
-            self.logs.put_events(group, stream, vec![event]).await
-        };
-        if let Err(error) = written.await {
+        if let Err(error) = self.logs.put_events(group, stream, vec![event]).await {
             tracing::warn!(group, stream, error = &error as &dyn std::error::Error, "no log line");
         }
     }

@@ -113,11 +113,14 @@ impl Endpoints {
             return Ok(());
         };
         let stream = log_stream(variant.config.name.as_str(), replica);
-        if let Some(note) = planned.note {
-            self.host.log(&log_group(&endpoint.name), &stream, note).await;
-        }
+        let group = log_group(&endpoint.name);
+        self.host.open_log(&group, &stream).await;
         match self.host.start(planned.start).await {
-            Ok(Started::Yes) => {}
+            Ok(Started::Yes) => {
+                if let Some(note) = planned.note {
+                    self.host.log(&group, &stream, note).await;
+                }
+            }
             Ok(Started::NoCapacity { .. }) => {
                 if let Some(replica) = replica_of(endpoint, run_id) {
                     replica.waiting_since_ms.get_or_insert(now_ms);

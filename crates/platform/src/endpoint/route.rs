@@ -233,6 +233,11 @@ impl Lease {
         &self.door.socket
     }
 
+    /// A new connection to the workload's port.
+    pub async fn connect(&self) -> std::io::Result<tokio::net::UnixStream> {
+        kennel_exec::socket::connect(&self.door.socket).await
+    }
+
     pub fn variant(&self) -> &str {
         &self.variant
     }

@@ -96,7 +96,7 @@ fn policy(place: &Place<'_>, log: &LogTarget, artifact: Option<&S3Object>) -> St
     let group = format!("arn:aws:logs:{region}:{account}:log-group:{}", log.group);
     let mut statements = vec![json!({
         "Effect": "Allow",
-        "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
+        "Action": ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"],
         "Resource": [format!("{group}:*"), format!("{group}:log-stream:{}", log.stream)],
     })];
     if let Some(S3Object { bucket, key }) = artifact {

@@ -657,6 +657,8 @@ impl Host for ScriptedHost {
         PathBuf::from(run_id)
     }
 
+    async fn open_log(&self, _group: &str, _stream: &str) {}
+
     async fn log(&self, _group: &str, _stream: &str, message: String) {
         self.lines.lock().unwrap().push(message);
     }

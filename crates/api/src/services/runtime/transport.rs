@@ -19,7 +19,6 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use kennel_platform::endpoint::Lease;
-use tokio::net::UnixStream;
 use tokio::time::{Instant, Sleep};
 
 use crate::body::BoxError;
@@ -46,7 +45,7 @@ static IDLE: LazyLock<Idle> = LazyLock::new(Idle::default);
 /// Sends a request to the leased replica and waits for the head of its answer.
 pub(super) async fn send(lease: &Lease, request: Request<Full<Bytes>>) -> Result<Answer, Broken> {
     let deadline = Instant::now() + MODEL_TIMEOUT;
-    let sent = tokio::time::timeout_at(deadline, send_on_any(lease.socket(), request));
+    let sent = tokio::time::timeout_at(deadline, send_on_any(lease, request));
     let (sender, response) = sent.await.map_err(|_| Broken::TimedOut)??;
     Ok(Answer { sender, response, deadline })
 }
@@ -160,8 +159,8 @@ impl Drop for AnswerBody {
 
 type Sent = (SendRequest<Full<Bytes>>, Response<Incoming>);
 
-async fn send_on_any(socket: &Path, mut request: Request<Full<Bytes>>) -> Result<Sent, Broken> {
-    while let Some(mut sender) = IDLE.take(socket) {
+async fn send_on_any(lease: &Lease, mut request: Request<Full<Bytes>>) -> Result<Sent, Broken> {
+    while let Some(mut sender) = IDLE.take(lease.socket()) {
         match sender.try_send_request(request).await {
             Ok(response) => return Ok((sender, response)),
             Err(mut error) => match error.take_message() {
@@ -170,7 +169,7 @@ async fn send_on_any(socket: &Path, mut request: Request<Full<Bytes>>) -> Result
             },
         }
     }
-    let mut sender = connect(socket).await?;
+    let mut sender = connect(lease).await?;
     match sender.try_send_request(request).await {
         Ok(response) => Ok((sender, response)),
         Err(mut error) => {
@@ -181,9 +180,9 @@ async fn send_on_any(socket: &Path, mut request: Request<Full<Bytes>>) -> Result
     }
 }
 
-async fn connect(socket: &Path) -> Result<SendRequest<Full<Bytes>>, Broken> {
+async fn connect(lease: &Lease) -> Result<SendRequest<Full<Bytes>>, Broken> {
     let unreached = |error: BoxError| Broken::Unreached(error);
-    let connected = tokio::time::timeout(CONNECT_TIMEOUT, UnixStream::connect(socket)).await;
+    let connected = tokio::time::timeout(CONNECT_TIMEOUT, lease.connect()).await;
     let stream = connected
         .map_err(|_| unreached("no connection in time".into()))?
         .map_err(|error| unreached(error.into()))?;
