@@ -60,7 +60,7 @@ impl Storage {
 }
 
 /// `s3s` reads the machine's clock, so that requests are signed by it.
-fn signed(
+pub fn signed(
     key: &Key,
     mut settings: SigningSettings,
     method: &'static str,

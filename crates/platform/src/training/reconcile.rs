@@ -302,8 +302,7 @@ impl Training {
         limits: kennel_wire::run::Limits,
         now_ms: i64,
     ) -> Result<StartRun, Error> {
-        let manifests = self.manifests(job).await?;
-        let policies = access::policies(job, &manifests, &self.config.region, &self.config.account);
+        let policies = self.session_policies(job).await?;
         let max_runtime_secs = bounded_runtime(job, now_ms);
         let spec = &job.spec;
         let host = "algo-1".to_owned();
@@ -339,6 +338,12 @@ impl Training {
                 }),
             },
         })
+    }
+
+    /// The documents that bound the session of the job's run.
+    pub async fn session_policies(&self, job: &Job) -> Result<Vec<String>, Error> {
+        let manifests = self.manifests(job).await?;
+        Ok(access::policies(job, &manifests, &self.config.region, &self.config.account))
     }
 
     /// Where the job's manifests point to. One that cannot be read gives nothing: the run will
