@@ -10,6 +10,7 @@ use http::request::Parts;
 use http::{Method, Request, Response};
 use kennel_wire::Protocol;
 use kennel_wire::protocol::{Encoded, Payload};
+use kennel_wire::shape::{self, Shape};
 
 use crate::audit;
 use crate::body::Body;
@@ -49,6 +50,8 @@ pub(crate) type Pending<'a, T> = Pin<Box<dyn Future<Output = Result<T, Failure>>
 /// An [`Operation`] as the gateway holds it.
 pub struct Entry {
     pub name: &'static str,
+    /// What the operation reads of a request.
+    pub input_shape: fn() -> Shape,
     pub(crate) perform: for<'a> fn(Call<'a>) -> Pending<'a, Encoded>,
 }
 
@@ -63,7 +66,11 @@ pub(crate) struct Call<'a> {
 
 impl Entry {
     pub const fn of<O: Operation>() -> Self {
-        Self { name: O::NAME, perform: |call| Box::pin(gateway::perform::<O>(call)) }
+        Self {
+            name: O::NAME,
+            input_shape: shape::of::<O::Input>,
+            perform: |call| Box::pin(gateway::perform::<O>(call)),
+        }
     }
 }
 

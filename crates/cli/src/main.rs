@@ -40,6 +40,7 @@ fn main() -> ExitCode {
                 arguments.map(|argument| argument.to_string_lossy().into_owned()).collect();
             kennel_vision::main(&rest)
         }
+        Some("__operations") => commands::operations::print(),
         _ => run(commands::CommandLine::parse()),
     }
 }

@@ -60,6 +60,8 @@ pub enum OpenError {
     Identity(#[from] identity::Error),
     #[error("could not open the runs")]
     Runs(#[from] runs::Error),
+    #[error("could not open the training jobs")]
+    Training(#[from] training::Error),
     #[error("could not open the endpoints")]
     Endpoints(#[from] endpoint::Error),
 }
@@ -86,8 +88,7 @@ impl Platform {
             logs.clone(),
         );
         let models = model::Models::new(&config, &backends, objects.clone(), runs.clone());
-        let endpoints =
-            endpoint::Endpoints::new(&config, &backends, runs.clone(), logs.clone())?;
+        let endpoints = endpoint::Endpoints::new(&config, &backends, runs.clone(), logs.clone())?;
         Ok(Self {
             clock: backends.clock.clone(),
             training: Arc::new(training),
@@ -104,6 +105,13 @@ impl Platform {
 
     /// Runs every reconciler until `shutdown`. What runs in supervisors goes on without it.
     pub async fn run(self: Arc<Self>, shutdown: CancellationToken) {
+        if let Err(error) = self.sweep_runs().await {
+            let error: &dyn std::error::Error = &error;
+            tracing::warn!(
+                error,
+                "runs that nothing owns were not reaped; the next start tries again"
+            );
+        }
         let mut components = JoinSet::new();
         components.spawn(self.logs.clone().run(shutdown.clone()));
         components.spawn(self.objects.clone().run(shutdown.clone()));
@@ -115,5 +123,13 @@ impl Platform {
                 tracing::error!(error = &error as &dyn std::error::Error, "a reconciler broke off");
             }
         }
+    }
+
+    /// Reaps the runs that an earlier server left without an owner.
+    async fn sweep_runs(&self) -> Result<(), OpenError> {
+        let mut wanted = self.endpoints.wanted_runs().await?;
+        wanted.extend(self.training.wanted_runs().await?);
+        self.runs.sweep(&wanted).await?;
+        Ok(())
     }
 }

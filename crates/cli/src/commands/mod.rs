@@ -6,6 +6,7 @@ mod deploy;
 mod env;
 mod invoke;
 mod logs;
+pub mod operations;
 mod status;
 mod train;
 mod up;
