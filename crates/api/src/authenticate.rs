@@ -13,6 +13,7 @@ use kennel_wire::sigv4::{self, Claim, Form, PathStyle, Rejection};
 use crate::body::{self, Body};
 use crate::context::Caller;
 use crate::failure::Failure;
+use crate::limits;
 use crate::registry::Service;
 
 /// A request whose claim holds as far as it can be known without the body.
@@ -29,6 +30,8 @@ pub(crate) enum Error {
     Body(#[from] body::Error),
     #[error("keys cannot be looked up")]
     Identity(#[from] kennel_platform::identity::Error),
+    #[error("the server stops")]
+    Stopped(#[source] tokio::task::JoinError),
 }
 
 /// Everything before the body: form, scope, time, key and token; and the signature itself where
@@ -60,7 +63,7 @@ pub(crate) async fn check_body(
 ) -> Result<(Caller, Bytes), Error> {
     let Presented { claim, key } = presented;
     let body = body::collect(body, bytes_max).await?;
-    let hash = sigv4::body_hash(&body);
+    let hash = hash(&body).await?;
     match (claim.form, claim.declared_hash.as_deref()) {
         (Form::Header, Some(declared)) => {
             // The signature over the declared hash was verified with the head.
@@ -74,6 +77,16 @@ pub(crate) async fn check_body(
         _ => claim.verify(parts, &hash, &key.secret, PathStyle::Normalized)?,
     }
     Ok((Caller::from_key(&claim.scope.access_key_id, &key), body))
+}
+
+/// A large body is hashed beside the requests that only wait.
+async fn hash(body: &Bytes) -> Result<String, Error> {
+    if body.len() <= limits::HASH_INLINE_BYTES_MAX {
+        return Ok(sigv4::body_hash(body));
+    }
+    let body = body.clone();
+    let hashed = tokio::task::spawn_blocking(move || sigv4::body_hash(&body)).await;
+    hashed.map_err(Error::Stopped)
 }
 
 fn check_scope(
@@ -116,6 +129,7 @@ impl Error {
             Self::Rejected(rejection) => rejection,
             Self::Body(error) => return body_failure(&error),
             Self::Identity(error) => return Failure::internal(&error),
+            Self::Stopped(error) => return Failure::internal(&error),
         };
         let is_query = matches!(protocol, Protocol::Query | Protocol::RestXml);
         let code = match (&rejection, is_query) {

@@ -64,3 +64,7 @@ pub const S3_DRAIN_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// How long that may take.
 pub const S3_DRAIN_MAX: Duration = Duration::from_secs(5);
+
+/// Bodies up to this size are hashed where they are read: it takes less than a millisecond, and
+/// handing them to another thread costs a tenth of one.
+pub const HASH_INLINE_BYTES_MAX: usize = 512 * 1024;

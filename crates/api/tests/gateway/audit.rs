@@ -11,7 +11,7 @@ use crate::support::{Bench, Call, NOW_MS};
 
 /// Collects everything that is logged, at every level.
 #[derive(Clone, Default)]
-struct Collector(Arc<Mutex<Vec<(String, String)>>>);
+pub struct Collector(Arc<Mutex<Vec<(String, String)>>>);
 
 impl tracing::Subscriber for Collector {
     fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
@@ -42,6 +42,11 @@ impl Visit for Line {
 }
 
 impl Collector {
+    /// Everything, target and text.
+    pub fn lines(&self) -> Vec<(String, String)> {
+        self.0.lock().unwrap().clone()
+    }
+
     fn audit(&self) -> Vec<Value> {
         let lines = self.0.lock().unwrap();
         let audit = lines.iter().filter(|(target, _)| target == "kennel::audit");
@@ -69,7 +74,7 @@ async fn one_line_a_request_says_who_what_and_how_it_ended() {
     assert_eq!(
         lines[0]["access"],
         json!([{"action": "logs:DeleteLogGroup",
-            "resource": "arn:aws:logs:us-east-1:123456789012:log-group:g:*"}])
+            "resource": "arn:aws:logs:us-east-1:123456789012:log-group:g:log-stream:"}])
     );
     assert_eq!(lines[0]["decision"], "denied");
     assert_eq!(

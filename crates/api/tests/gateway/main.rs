@@ -7,6 +7,7 @@
 )]
 
 mod audit;
+mod hostile;
 mod protocols;
 mod registry;
 mod s3;

@@ -124,7 +124,7 @@ async fn an_unauthorized_caller_learns_nothing_of_validation_or_existence() {
     assert_eq!(
         answer.json()["message"],
         "User: arn:aws:sts::123456789012:assumed-role/Trainer/job-1 is not authorized to perform: \
-         logs:DeleteLogGroup on resource: arn:aws:logs:us-east-1:123456789012:log-group:g:* \
+         logs:DeleteLogGroup on resource: arn:aws:logs:us-east-1:123456789012:log-group:g:log-stream: \
          because no identity-based policy allows the logs:DeleteLogGroup action"
     );
 }

@@ -8,9 +8,15 @@ pub fn group(context: &Context, name: &str) -> String {
     context.arn("logs", &format!("log-group:{name}"))
 }
 
-/// As IAM and DescribeLogGroups name a group: everything in it.
+/// As DescribeLogGroups names a group: everything in it.
 pub fn group_contents(context: &Context, name: &str) -> String {
     format!("{}:*", group(context, name))
+}
+
+/// As policies are asked about a group: a stream without a name, so that `...:log-group:NAME:*`
+/// covers it.
+pub fn group_resource(context: &Context, name: &str) -> String {
+    stream(context, name, "")
 }
 
 pub fn stream(context: &Context, group_name: &str, name: &str) -> String {

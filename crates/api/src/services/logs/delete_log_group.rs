@@ -25,7 +25,7 @@ impl Operation for DeleteLogGroup {
 
     fn authorize(context: &Context, input: &Input) -> Vec<Access> {
         let name = input.log_group_name.as_deref().unwrap_or_default();
-        vec![Access::new("logs:DeleteLogGroup", arn::group_contents(context, name))]
+        vec![Access::new("logs:DeleteLogGroup", arn::group_resource(context, name))]
     }
 
     fn validate(input: &Input, violations: &mut Violations) {

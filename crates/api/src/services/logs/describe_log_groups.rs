@@ -54,7 +54,7 @@ impl Operation for DescribeLogGroups {
     type Output = Output;
 
     fn authorize(context: &Context, _: &Input) -> Vec<Access> {
-        vec![Access::new("logs:DescribeLogGroups", arn::group(context, "*"))]
+        vec![Access::new("logs:DescribeLogGroups", arn::group_resource(context, ""))]
     }
 
     fn validate(input: &Input, violations: &mut Violations) {

@@ -62,7 +62,7 @@ impl Operation for DescribeLogStreams {
     type Output = Output;
 
     fn authorize(context: &Context, input: &Input) -> Vec<Access> {
-        vec![Access::new("logs:DescribeLogStreams", arn::group_contents(context, input.group()))]
+        vec![Access::new("logs:DescribeLogStreams", arn::group_resource(context, input.group()))]
     }
 
     fn validate(input: &Input, violations: &mut Violations) {

@@ -65,7 +65,7 @@ impl Operation for FilterLogEvents {
     type Output = Output;
 
     fn authorize(context: &Context, input: &Input) -> Vec<Access> {
-        vec![Access::new("logs:FilterLogEvents", arn::group_contents(context, input.group()))]
+        vec![Access::new("logs:FilterLogEvents", arn::group_resource(context, input.group()))]
     }
 
     fn validate(input: &Input, violations: &mut Violations) {

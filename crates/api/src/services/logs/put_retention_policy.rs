@@ -32,7 +32,7 @@ impl Operation for PutRetentionPolicy {
 
     fn authorize(context: &Context, input: &Input) -> Vec<Access> {
         let name = input.log_group_name.as_deref().unwrap_or_default();
-        vec![Access::new("logs:PutRetentionPolicy", arn::group_contents(context, name))]
+        vec![Access::new("logs:PutRetentionPolicy", arn::group_resource(context, name))]
     }
 
     fn validate(input: &Input, violations: &mut Violations) {
