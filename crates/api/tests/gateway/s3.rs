@@ -15,6 +15,7 @@ use kennel_api::services::s3;
 use kennel_platform::clock::{Clock as _, SystemClock};
 use serde_json::{Value, json};
 
+use crate::audit::Collector;
 use crate::support::{Answer, Bench, HOST, Key};
 
 struct Storage {
@@ -222,6 +223,43 @@ async fn a_copy_needs_the_right_to_read_its_source() {
     copy("dogs/photos/1").await.expect(StatusCode::OK);
     copy("/dogs/secret").await.refused(403, "AccessDenied");
     copy("dogs/%73ecret").await.refused(403, "AccessDenied");
+}
+
+#[tokio::test]
+async fn the_log_holds_one_audit_line_a_request_and_no_secret() {
+    let storage = Storage::new().await;
+    let session = storage.session(&[("s3:GetObject", "arn:aws:s3:::dogs/photos/*")]).await;
+    let collector = Collector::default();
+    let guard = tracing::subscriber::set_default(collector.clone());
+    storage.ask(&session, "GET", "/dogs/photos/1", "").await.expect(StatusCode::OK);
+    storage.ask(&session, "GET", "/dogs/secret", "").await.refused(403, "AccessDenied");
+    let wrong = Key { secret: "another secret".into(), ..session.clone() };
+    storage.ask(&wrong, "GET", "/dogs/photos/1", "").await.refused(403, "SignatureDoesNotMatch");
+    let body = "<Delete>not closed";
+    let root = storage.bench.root.clone();
+    storage.ask(&root, "POST", "/dogs?delete=", body).await.refused(400, "MalformedXML");
+    drop(guard);
+    let lines = collector.lines();
+    let audit: Vec<Value> = lines
+        .iter()
+        .filter(|(target, _)| target == "kennel::audit")
+        .map(|(_, line)| serde_json::from_str(line).unwrap())
+        .collect();
+    let told: Vec<_> = audit
+        .iter()
+        .map(|line| (line["operation"].as_str(), line["decision"].as_str(), line["code"].as_str()))
+        .collect();
+    let get = Some("GetObject");
+    assert_eq!(told[0], (get, Some("allowed"), None));
+    assert_eq!(told[1], (get, Some("denied"), Some("AccessDenied")));
+    assert_eq!(told[2], (None, None, Some("SignatureDoesNotMatch")));
+    assert_eq!(told[3], (Some("DeleteObjects"), Some("allowed"), Some("MalformedXML")));
+    assert!(lines.iter().all(|(target, _)| !target.starts_with("s3s")));
+    let token = session.token.unwrap();
+    for (_, line) in &lines {
+        let hidden = [session.secret.as_str(), &token, &root.secret, "Signature=", body];
+        assert!(hidden.iter().all(|secret| !line.contains(secret)), "{line}");
+    }
 }
 
 /// One request of every operation, as somebody without any right would send it.

@@ -9,13 +9,16 @@ use kennel_platform::Platform;
 use s3s::config::{S3Config, StaticConfigProvider};
 use s3s::service::{S3Service, S3ServiceBuilder};
 use s3s::{S3Error, s3_error};
+use tracing::dispatcher;
+use tracing::instrument::WithSubscriber as _;
+use tracing::subscriber::NoSubscriber;
 
 use super::access::Gate;
 use super::auth::Keys;
 use super::body::Watched;
 use super::host::Hosts;
 use super::reply::{self, Asked};
-use super::{Service, errors};
+use super::{Log, Service, errors};
 use crate::body::Body;
 use crate::limits::{S3_FORM_BYTES_MAX, S3_XML_BYTES_MAX};
 use crate::s3_route::S3Handler;
@@ -47,8 +50,12 @@ impl S3Handler for Handler {
         let (mut parts, body) = request.into_parts();
         move_sigv2_token(&mut parts);
         let (body, verdict) = Watched::new(body, &parts);
+        // `s3s` logs whole requests, with their tokens and signatures, and every mistake of a client
+        // as an error: it is not heard. Operations log where the request came from.
+        parts.extensions.insert(Log(dispatcher::get_default(Clone::clone)));
         let request = Request::from_parts(parts, s3s::Body::http_body_unsync(body));
-        let response = self.service.call(request).await;
+        let silence = NoSubscriber::default();
+        let response = self.service.call(request).with_subscriber(silence).await;
         let mut response = match response {
             _ if verdict.hash_differs() => reply::refused(errors::body_hash_differs(), &asked),
             Ok(response) => reply::completed(response, &asked).await,

@@ -28,6 +28,7 @@ use async_trait::async_trait;
 use http::HeaderMap;
 use kennel_platform::objects::Objects;
 use s3s::{S3, S3Request, S3Response, S3Result, TrailingHeaders, s3_error};
+use tracing::instrument::WithSubscriber as _;
 
 use crate::context::Context;
 use crate::operation::Access;
@@ -94,6 +95,10 @@ impl<I> Call<I> {
     }
 }
 
+/// Where operations log; see [`handler`].
+#[derive(Clone)]
+struct Log(tracing::Dispatch);
+
 /// How an operation is found by name.
 struct Entry {
     name: &'static str,
@@ -123,7 +128,11 @@ macro_rules! operations {
                 &self,
                 request: S3Request<<$file::$operation as Operation>::Input>,
             ) -> S3Result<S3Response<<$file::$operation as Operation>::Output>> {
-                <$file::$operation as Operation>::handle(Call::new(request)?).await
+                let log = request.extensions.get::<Log>().map(|log| log.0.clone());
+                let call = Call::new(request)?;
+                <$file::$operation as Operation>::handle(call)
+                    .with_subscriber(log.unwrap_or_default())
+                    .await
             })*
         }
     };
