@@ -132,16 +132,25 @@ impl Runs {
                 self.renew(&record).await?;
                 Ok(Wait::ChangeOrGone)
             }
-            Presence::Ended(_) | Presence::Never => self.relaunch(&record, &run_dir).await,
+            // Where the server died on the way to a launch, there never was a supervisor.
+            Presence::Never => self.relaunch(&record, &run_dir, record.launches.max(1)).await,
+            Presence::Ended(_) => self.relaunch(&record, &run_dir, record.launches + 1).await,
         }
     }
 
     /// Starts a supervisor where none lives. One that finds the state of an earlier one does not
     /// repeat its work: it reports what was left unsaid, or that the work was lost.
-    async fn relaunch(&self, record: &RunRecord, run_dir: &Path) -> Result<Wait, Error> {
+    /// `launches` counts those that came to something: supervisors that were lost, and starts that
+    /// the executor refused.
+    async fn relaunch(
+        &self,
+        record: &RunRecord,
+        run_dir: &Path,
+        launches: u32,
+    ) -> Result<Wait, Error> {
         let run_id = &record.run.run_id;
         self.executor.reap(run_dir).await?;
-        if record.launches >= RUN_LAUNCHES_MAX {
+        if launches > RUN_LAUNCHES_MAX {
             self.end(run_id, Outcome::Failed { reason: LOST.to_owned() }).await?;
             return Ok(Wait::Not);
         }
@@ -149,7 +158,7 @@ impl Runs {
         let token_sha256 = digest(token.expose());
         self.ledger
             .update(run_id, |record| {
-                record.launches += 1;
+                record.launches = launches;
                 record.token_sha256 = Some(token_sha256.clone());
                 record.run.ready = false;
             })
@@ -158,7 +167,13 @@ impl Runs {
         self.write_spec(record, run_dir).await?;
         let launch =
             Launch { run_id: run_id.clone(), run_dir: run_dir.to_owned(), token, args: Vec::new() };
-        let supervisor = self.executor.start(launch).await?;
+        let supervisor = match self.executor.start(launch).await {
+            Ok(supervisor) => supervisor,
+            Err(error) => {
+                self.ledger.update(run_id, |record| record.launches += 1).await?;
+                return Err(error.into());
+            }
+        };
         tracing::info!(run_id, pid = supervisor.pid, "supervisor started");
         Ok(Wait::Not)
     }
