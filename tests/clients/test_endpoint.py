@@ -438,6 +438,16 @@ def test_container_errors_are_model_errors_with_their_members(server, serving):
     assert caught.value.response["OriginalStatusCode"] == 400
 
 
+def test_large_body_of_a_wrong_type_gets_the_containers_own_answer(server, serving):
+    runtime = server.client("sagemaker-runtime")
+    for _ in range(3):
+        with pytest.raises(runtime.exceptions.ModelError) as caught:
+            runtime.invoke_endpoint(
+                EndpointName=serving, Body=os.urandom(8 << 20), ContentType="text/csv"
+            )
+        assert caught.value.response["OriginalStatusCode"] == 415
+
+
 def test_what_is_not_there_is_a_validation_error(server, serving, photo, name):
     runtime = server.client("sagemaker-runtime")
     picture = {"Body": photo, "ContentType": "image/jpeg"}
@@ -651,6 +661,23 @@ def test_endpoint_that_cannot_serve_fails_and_can_be_deleted(server, client, nam
     assert description["FailureReason"]
     code, _ = refused(sagemaker.update_endpoint, EndpointName=name, EndpointConfigName=name)
     assert code == "ValidationException"
+    delete(server, name)
+
+
+def test_type_with_a_gpu_runs_on_the_processor_and_says_so(fresh_server, artifact, photo, name):
+    server = fresh_server()
+    make_model(server, name, put_artifact(server, artifact))
+    make_config(server, name, {**variant(name), "InstanceType": "ml.g4dn.16xlarge"})
+    sagemaker = server.client("sagemaker")
+    sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=name)
+    (shown,) = sagemaker.describe_endpoint(EndpointName=name)["ProductionVariants"]
+    sentence = "The 1 x NVIDIA T4 of ml.g4dn.16xlarge is not offered here"
+    assert sentence in shown["VariantStatus"][0]["StatusMessage"]
+    assert settled(server, name)["EndpointStatus"] == "InService"
+    assert len(rows(invoke(server, name, photo))) == 1
+    group = f"/aws/sagemaker/Endpoints/{name}"
+    events = server.client("logs").filter_log_events(logGroupName=group)["events"]
+    assert any(sentence in event["message"] for event in events)
     delete(server, name)
 
 

@@ -15,7 +15,7 @@ use kennel_platform::endpoint::{Lease, NoRoute};
 use kennel_platform::names::EntityName;
 
 use super::model_error::{BROKE_OFF, MESSAGE_BYTES_MAX, TIMED_OUT, model_error};
-use super::transport::{self, Answer, Broken};
+use super::transport::{self, ANSWER_BYTES_MAX, Answer, Broken};
 use crate::body::{self, Body};
 use crate::context::Context;
 use crate::failure::Failure;
@@ -183,6 +183,9 @@ async fn answered(
 ) -> Result<Response<Body>, Failure> {
     if !answer.response.status().is_success() {
         return Err(refused(context, name, lease, answer).await);
+    }
+    if http_body::Body::size_hint(answer.response.body()).lower() > ANSWER_BYTES_MAX as u64 {
+        return Err(model_error(context, name, &lease, answer.response.status().as_u16(), None));
     }
     let variant = HeaderValue::from_str(lease.variant());
     let (parts, body) = answer.into_body(lease);

@@ -265,6 +265,9 @@ pub struct VariantStatus {
     pub start_time: Timestamp,
 }
 
+/// What is said of a replica that is not started yet for want of memory.
+const WAITING: &str = "Waiting for memory: this machine's is taken by what runs on it.";
+
 /// A fleet as it is shown. `status` is what its variants are being brought to; `note` tells what
 /// an instance type has and this machine has not.
 pub fn summaries(
@@ -289,7 +292,9 @@ pub fn summaries(
             current_instance_count: ready.count(),
             desired_instance_count: replicas.len(),
             variant_status: status.map(|status| {
-                let status_message = note(&variant.config.instance_type);
+                let waits = replicas.iter().any(|replica| replica.waiting_since_ms.is_some());
+                let waiting = waits.then(|| WAITING.to_owned());
+                let status_message = waiting.or_else(|| note(&variant.config.instance_type));
                 vec![VariantStatus { status, status_message, start_time: since }]
             }),
             routing_config: variant.config.routing.map(RoutingConfig::from),
