@@ -37,7 +37,7 @@ pub enum Error {
 #[derive(Debug, Clone, Copy)]
 pub struct Head<'a> {
     pub classes: usize,
-    /// `classes` x [`FEATURES`], row by row.
+    /// `classes` x features, row by row.
     pub weights: &'a [f32],
     /// One number a class.
     pub bias: &'a [f32],
@@ -58,8 +58,32 @@ pub fn classifier_model(head: &Head<'_>) -> Result<Vec<u8>, Error> {
     expect_size("head.bias", head.bias, head.classes)?;
     let mut graph = Graph::default();
     let features = add_backbone(&mut graph)?;
-    graph.node("Flatten", &[&features], "features", &[("axis", Attribute::Int(1))]);
-    graph.constant("head.weights", &[head.classes, FEATURES], head.weights);
+    add_head(&mut graph, &features, head, FEATURES);
+    Ok(graph.encode(NAME))
+}
+
+/// A model of a head alone, for behind a backbone that someone else made: input N x features x 1
+/// x 1, output N x classes.
+pub fn head_model(head: &Head<'_>) -> Result<Vec<u8>, Error> {
+    let features = head.weights.len() / head.classes.max(1);
+    expect_size("head.weights", head.weights, head.classes * features)?;
+    expect_size("head.bias", head.bias, head.classes)?;
+    let mut graph = Graph::default();
+    let shape = [
+        Dimension::Named("N"),
+        Dimension::Fixed(features),
+        Dimension::Fixed(1),
+        Dimension::Fixed(1),
+    ];
+    graph.input("input", &shape);
+    add_head(&mut graph, "input", head, features);
+    Ok(graph.encode("head"))
+}
+
+/// Flattens `input` to N x features and adds the linear layer: output `logits`.
+fn add_head(graph: &mut Graph, input: &str, head: &Head<'_>, features: usize) {
+    graph.node("Flatten", &[input], "features", &[("axis", Attribute::Int(1))]);
+    graph.constant("head.weights", &[head.classes, features], head.weights);
     graph.constant("head.bias", &[head.classes], head.bias);
     graph.node(
         "Gemm",
@@ -68,7 +92,6 @@ pub fn classifier_model(head: &Head<'_>) -> Result<Vec<u8>, Error> {
         &[("transB", Attribute::Int(1))],
     );
     graph.output("logits", &[Dimension::Named("N"), Dimension::Fixed(head.classes)]);
-    Ok(graph.encode(NAME))
 }
 
 /// The 1000-class ImageNet layer that the package carries: the reference for parity.

@@ -13,10 +13,10 @@ pub fn base_directory() -> PathBuf {
         .map_or_else(|| PathBuf::from("/opt/ml"), PathBuf::from)
 }
 
-/// Cores that may be used: `SM_NUM_CPUS` where it is a number, else what the system allows.
+/// Cores that may be used: what the system allows, and no more than `SM_NUM_CPUS` says.
 pub fn threads() -> usize {
-    let given = env::var("SM_NUM_CPUS").ok().and_then(|value| value.trim().parse().ok());
-    let threads = given
-        .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get));
-    threads.clamp(1, THREADS_MAX)
+    let allowed = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let given: Option<usize> =
+        env::var("SM_NUM_CPUS").ok().and_then(|value| value.trim().parse().ok());
+    given.unwrap_or(allowed).min(allowed).clamp(1, THREADS_MAX)
 }

@@ -329,8 +329,15 @@ impl Service {
     async fn invoke(&self, request: Request<Incoming>) -> Result<Answer, Refusal> {
         let predictor = self.predictor()?;
         let (parts, body) = request.into_parts();
-        let input = invocation::Input::of(parts.headers.get(CONTENT_TYPE))?;
-        let output = invocation::Output::of(parts.headers.get(hyper::header::ACCEPT))?;
+        let input = invocation::Input::of(parts.headers.get(CONTENT_TYPE));
+        let output = invocation::Output::of(parts.headers.get(hyper::header::ACCEPT));
+        let (input, output) = match (input, output) {
+            (Ok(input), Ok(output)) => (input, output),
+            (Err(refusal), _) | (_, Err(refusal)) => {
+                drain(body).await;
+                return Err(refusal);
+            }
+        };
         let Ok(_place) = self.requests.try_acquire() else {
             return Err(Refusal::new(
                 StatusCode::TOO_MANY_REQUESTS,
@@ -362,6 +369,14 @@ impl Service {
 /// Awaits all at once, as the predictor has its own bound; results keep their order.
 async fn futures_in_order<T>(futures: impl Iterator<Item = impl Future<Output = T>>) -> Vec<T> {
     futures::future::join_all(futures).await
+}
+
+/// Reads a body away that nobody wants: a connection that is closed before its request was read
+/// can lose the answer on the way.
+async fn drain(mut body: Incoming) {
+    let limit = Duration::from_secs(BODY_SECS_MAX);
+    let drained = async { while let Some(Ok(_)) = body.frame().await {} };
+    drop(tokio::time::timeout(limit, drained).await);
 }
 
 async fn read_body(body: Incoming) -> Result<Bytes, Refusal> {

@@ -6,6 +6,7 @@
 //! model directory holds a whole model or none. Nothing outside the base directory is written.
 
 mod artifacts;
+mod base;
 mod channels;
 mod features;
 mod head;
@@ -21,13 +22,12 @@ use std::time::Instant;
 
 use serde::Deserialize;
 
-use crate::backbone;
 use crate::engine;
 use crate::host;
 use crate::log::Log;
 use crate::plot;
-use crate::preprocess::Preprocessing;
 use artifacts::{ImageCounts, Metrics, Seconds};
+use base::Base;
 use channels::Dataset;
 use features::{Extractor, Features};
 use head::{Layer, Scaler, Score, Training};
@@ -75,7 +75,7 @@ pub enum Error {
     #[error(transparent)]
     Features(#[from] features::Error),
     #[error(transparent)]
-    Backbone(#[from] backbone::Error),
+    Base(#[from] base::Error),
     #[error(transparent)]
     Engine(#[from] engine::Error),
     #[error(transparent)]
@@ -153,11 +153,10 @@ impl<'a> Job<'a> {
 
     fn run(self) -> Result<(), Error> {
         let engine = engine::choose_and_log(self.log);
-        let mut extractor = Extractor {
-            models: engine.load(&backbone::features_model()?, self.options.threads, 1)?,
-            preprocessing: Preprocessing::default(),
-            width: backbone::FEATURES,
-        };
+        let base = Base::open(self.dataset.backbone.as_deref())?;
+        let mut models = engine.load(&base.model, self.options.threads, 1)?;
+        let width = base.width(&mut models)?;
+        let mut extractor = Extractor { models, preprocessing: base.preprocessing, width };
         let mut extract =
             |what, samples: &[channels::Sample]| extractor.run(what, samples, &self.stop, self.log);
         let train = extract("training", &self.dataset.train)?;
@@ -168,49 +167,45 @@ impl<'a> Job<'a> {
             return Ok(());
         }
         self.check_usable(&train, &validation)?;
-        let features_secs = self.start.elapsed().as_secs_f64();
 
         let begin = Instant::now();
         let fitted = self.fit(train, &validation);
         let training_secs = begin.elapsed().as_secs_f64();
 
-        let begin = Instant::now();
         let test = extract("test", &self.dataset.test)?;
         skipped += self.report_skipped(&[&test]);
         let outcome = self.evaluate(&fitted, &validation, &test);
+        let images = ImageCounts {
+            train: fitted.pictures,
+            validation: validation.classes.len(),
+            test: test.classes.len(),
+            skipped,
+        };
+        let total = self.start.elapsed().as_secs_f64();
+        let secs = Seconds { features: total - training_secs, training: training_secs, total };
         let metrics = Metrics {
             engine: engine.name().to_owned(),
-            backbone: backbone::NAME.to_owned(),
+            backbone: base.name.to_owned(),
             classes: self.dataset.labels.len(),
-            images: ImageCounts {
-                train: fitted.pictures,
-                validation: validation.classes.len(),
-                test: test.classes.len(),
-                skipped,
-            },
+            images,
             best_epoch: fitted.best.epoch,
             train_accuracy: fitted.best.train_accuracy,
             validation_accuracy: fitted.best.validation_accuracy,
             test_accuracy: outcome.test.map(|score| score.accuracy),
             test_loss: outcome.test.map(|score| score.loss),
-            secs: Seconds {
-                features: features_secs + begin.elapsed().as_secs_f64(),
-                training: training_secs,
-                total: self.start.elapsed().as_secs_f64(),
-            },
+            secs,
             history: fitted.history,
         };
-        artifacts::write(
-            &self.options.base,
-            &artifacts::Model {
-                layer: &fitted.layer,
-                labels: &self.dataset.labels,
-                preprocessing: Preprocessing::default(),
-                metrics: &metrics,
-                confusion: &outcome.confusion,
-                confusion_title: outcome.title,
-            },
-        )?;
+        let model = artifacts::Model {
+            layer: &fitted.layer,
+            labels: &self.dataset.labels,
+            preprocessing: base.preprocessing,
+            backbone: base.foreign(),
+            metrics: &metrics,
+            confusion: &outcome.confusion,
+            confusion_title: outcome.title,
+        };
+        artifacts::write(&self.options.base, &model)?;
         self.log.line(&format!("Training took {:.1} s in all.", metrics.secs.total));
         Ok(())
     }
@@ -277,7 +272,11 @@ impl<'a> Job<'a> {
         let evaluation = head::evaluate(&fitted.layer, measured, k);
         let confusion = confusion(self.dataset.labels.len(), &measured.classes, &evaluation.chosen);
         if !has_test {
-            self.log.line("There is no test data: nothing was tested.");
+            self.log.line(if self.stop.load(Ordering::Relaxed) {
+                "Stopped before the end of the test: its results are left out."
+            } else {
+                "There is no test data: nothing was tested."
+            });
             return Outcome { confusion, title: "Confusion matrix, validation data", test: None };
         }
         let score = evaluation.score;
@@ -298,7 +297,7 @@ impl<'a> Job<'a> {
     }
 
     fn introduce(&self) {
-        let Dataset { labels, train, validation, test, notes } = &self.dataset;
+        let Dataset { labels, train, validation, test, notes, .. } = &self.dataset;
         self.log.line(&format!(
             "Image classification: {} classes; {} training, {} validation and {} test pictures; \
              {} cores.",

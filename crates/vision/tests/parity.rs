@@ -32,13 +32,16 @@ fn engines() -> Vec<Box<dyn Engine>> {
     if chosen.engine.name().starts_with("ONNX") {
         engines.push(chosen.engine);
     } else {
-        println!("skipped ONNX Runtime: {}", chosen.why);
-        assert!(
-            std::env::var_os("KENNEL_REQUIRE_ALL").is_none_or(|value| value != "1"),
-            "ONNX Runtime is required"
-        );
+        skip(&chosen.why);
     }
     engines
+}
+
+/// Says what is left out; fails where nothing may be.
+fn skip(why: &str) {
+    println!("skipped: {why}");
+    let required = std::env::var_os("KENNEL_REQUIRE_ALL").is_some_and(|value| value == "1");
+    assert!(!required, "{why}");
 }
 
 fn floats(bytes: &[u8]) -> Vec<f32> {
@@ -67,7 +70,7 @@ fn features_and_logits_of_a_photo_equal_those_of_pytorch() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../../../shared/weights/efficientnet-lite0/reference_io.safetensors");
     let Ok(bytes) = std::fs::read(&path) else {
-        println!("skipped: ../shared/weights is not beside the checkout");
+        skip("../shared/weights is not beside the checkout");
         return;
     };
     let reference = SafeTensors::deserialize(&bytes).unwrap();

@@ -25,8 +25,7 @@ const CLASSES: usize = 3;
 
 /// A model whose head takes a few features apart; nobody trained it.
 fn write_model(base: &Path) {
-    let weights: Vec<f32> =
-        (0..CLASSES * FEATURES).map(|i| ((i * 37 % 101) as f32 - 50.0) / 500.0).collect();
+    let weights = head_weights();
     let head = backbone::Head { classes: CLASSES, weights: &weights, bias: &[0.0, 0.1, 0.2] };
     let folder = base.join("model");
     std::fs::create_dir_all(&folder).unwrap();
@@ -34,6 +33,10 @@ fn write_model(base: &Path) {
     std::fs::write(folder.join("labels.json"), r#"["001.A", "002.B", "003.C"]"#).unwrap();
     let preprocessing = serde_json::to_string(&Preprocessing::default()).unwrap();
     std::fs::write(folder.join("preprocess.json"), preprocessing).unwrap();
+}
+
+fn head_weights() -> Vec<f32> {
+    (0..CLASSES * FEATURES).map(|i| ((i * 37 % 101) as f32 - 50.0) / 500.0).collect()
 }
 
 struct Server {
@@ -186,6 +189,26 @@ async fn a_picture_behind_an_address_is_fetched_and_classified() {
     let json = "Content-Type: application/json\r\n";
     let fetched = server.invoke(json, body.as_bytes()).await;
     assert_eq!(fetched, server.invoke("Content-Type: image/png\r\n", &png(7)).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_head_behind_a_backbone_answers_as_a_model_in_one_piece() {
+    let base = tempfile::tempdir().unwrap();
+    write_model(base.path());
+    let server = Server::ready(base.path()).await;
+    let (_, whole) = server.invoke("Content-Type: image/png\r\n", &png(7)).await;
+
+    let weights = head_weights();
+    let head = backbone::Head { classes: CLASSES, weights: &weights, bias: &[0.0, 0.1, 0.2] };
+    let folder = base.path().join("model");
+    std::fs::write(folder.join("head.onnx"), backbone::head_model(&head).unwrap()).unwrap();
+    std::fs::write(folder.join("model.onnx"), backbone::features_model().unwrap()).unwrap();
+    let server = Server::ready(base.path()).await;
+    let (status, parts) = server.invoke("Content-Type: image/png\r\n", &png(7)).await;
+    assert_eq!(status, 200, "{parts}");
+    let rows = |text: &str| serde_json::from_str::<Vec<Vec<f32>>>(text).unwrap().concat();
+    let (whole, parts) = (rows(&whole), rows(&parts));
+    assert!(whole.iter().zip(&parts).all(|(a, b)| (a - b).abs() < 1e-4), "{whole:?} {parts:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -49,21 +49,30 @@ pub enum Error {
 pub struct Predictor {
     labels: Vec<String>,
     preprocessing: Preprocessing,
-    models: Arc<Mutex<Vec<Box<dyn Model>>>>,
+    models: Arc<Mutex<Vec<Classifier>>>,
     free: Semaphore,
     healthy: AtomicBool,
 }
 
 impl Predictor {
-    /// Loads `model.onnx`, `labels.json` and `preprocess.json` and lets the model answer a first
+    /// Loads `model.onnx`, `labels.json` and `preprocess.json`, and `head.onnx` where the model is
+    /// a backbone alone; lets the model answer a first
     /// picture, so that nobody waits for what engines do only once.
     pub fn load(folder: &Path, threads: usize, log: &Log) -> Result<Self, Error> {
         let labels: Vec<String> = read_json(&folder.join("labels.json"))?;
         let preprocessing: Preprocessing = read_json(&folder.join("preprocess.json"))?;
         preprocessing.check()?;
         let model = read(&folder.join("model.onnx"), MODEL_BYTES_MAX)?;
+        let head = folder.join("head.onnx");
+        let head = head.exists().then(|| read(&head, MODEL_BYTES_MAX)).transpose()?;
         let engine = engine::choose_and_log(log);
-        let mut models = engine.load(&model, threads, 1)?;
+        let mut heads = match head {
+            Some(bytes) => engine.load(&bytes, threads, 1)?,
+            None => Vec::new(),
+        };
+        let models = engine.load(&model, threads, 1)?;
+        let mut models: Vec<Classifier> =
+            models.into_iter().map(|model| Classifier { model, head: heads.pop() }).collect();
         let black = vec![0.0; preprocessing.len()];
         for model in &mut models {
             let found = model.run(preprocessing.shape(1), &black)?.len();
@@ -97,7 +106,7 @@ impl Predictor {
         let work = tokio::task::spawn_blocking(move || {
             let lock = || models.lock().unwrap_or_else(PoisonError::into_inner);
             let mut model = lock().pop().ok_or(Error::Broken)?;
-            let row = predict_with(model.as_mut(), &preprocessing, &bytes);
+            let row = predict_with(&mut model, &preprocessing, &bytes);
             lock().push(model);
             row
         });
@@ -109,8 +118,25 @@ impl Predictor {
     }
 }
 
+/// A model from pictures to logits, in one piece or as a backbone with a head behind it.
+struct Classifier {
+    model: Box<dyn Model>,
+    head: Option<Box<dyn Model>>,
+}
+
+impl Classifier {
+    /// Runs one picture.
+    fn run(&mut self, shape: [usize; 4], batch: &[f32]) -> Result<Vec<f32>, engine::Error> {
+        let output = self.model.run(shape, batch)?;
+        match &mut self.head {
+            Some(head) => head.run([1, output.len(), 1, 1], &output),
+            None => Ok(output),
+        }
+    }
+}
+
 fn predict_with(
-    model: &mut dyn Model,
+    model: &mut Classifier,
     preprocessing: &Preprocessing,
     bytes: &[u8],
 ) -> Result<Vec<f32>, Error> {

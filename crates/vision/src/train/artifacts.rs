@@ -3,6 +3,7 @@
 //! Every file is written beside its place and renamed into it, the model itself last, so that
 //! whoever finds `model.onnx` finds a whole model.
 
+use std::borrow::Cow;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -66,6 +67,8 @@ pub struct Model<'a> {
     pub layer: &'a Layer,
     pub labels: &'a [String],
     pub preprocessing: Preprocessing,
+    /// The bytes of a backbone that is not the carried one.
+    pub backbone: Option<&'a [u8]>,
     pub metrics: &'a Metrics,
     /// `[actual][predicted]`.
     pub confusion: &'a [Vec<u32>],
@@ -92,7 +95,28 @@ pub fn write(base: &Path, model: &Model<'_>) -> Result<(), Error> {
     let weights: Vec<f32> = model.layer.weights.iter().copied().collect();
     let bias: Vec<f32> = model.layer.bias.iter().copied().collect();
     let head = backbone::Head { classes: bias.len(), weights: &weights, bias: &bias };
-    put(&folder.join("model.onnx"), &backbone::classifier_model(&head)?)
+    let head_path = folder.join("head.onnx");
+    let model_bytes = match model.backbone {
+        Some(bytes) => {
+            put(&head_path, &backbone::head_model(&head)?)?;
+            Cow::Borrowed(bytes)
+        }
+        None => {
+            remove(&head_path)?;
+            Cow::Owned(backbone::classifier_model(&head)?)
+        }
+    };
+    put(&folder.join("model.onnx"), &model_bytes)
+}
+
+/// A head that an earlier run left would be put behind a model that has one.
+fn remove(path: &Path) -> Result<(), Error> {
+    match fs::remove_file(path) {
+        Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+            Err(Error::Write { path: path.to_owned(), source })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Writes the sentence that becomes the job's FailureReason.

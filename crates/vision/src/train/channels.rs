@@ -2,7 +2,8 @@
 //!
 //! Three layouts are understood: one channel that holds `train`, `valid` and `test`; one channel
 //! for each of them; and a single channel of classes, of which a part is held out. Below a split,
-//! each folder is a class and its name is the label.
+//! each folder is a class and its name is the label. A channel `backbone` may come with any of
+//! them; it holds no pictures but a model to use instead of the carried one.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -23,13 +24,17 @@ const HELD_OUT_PERCENT: usize = 15;
 
 const TRAIN_NAMES: [&str; 2] = ["train", "training"];
 const VALIDATION_NAMES: [&str; 3] = ["validation", "valid", "val"];
+/// The channel that may hold another backbone.
+const BACKBONE_NAME: &str = "backbone";
 const TEST_NAMES: [&str; 2] = ["test", "testing"];
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error("there is no channel: `{0}` holds no folder")]
     NoChannel(PathBuf),
-    #[error("channel `{0}` is not known to this workload: it reads train, validation and test")]
+    #[error(
+        "channel `{0}` is not known to this workload: it reads train, validation, test and backbone"
+    )]
     UnknownChannel(String),
     #[error("there is no `train` or `training` channel")]
     NoTraining,
@@ -70,6 +75,8 @@ pub struct Dataset {
     pub train: Vec<Sample>,
     pub validation: Vec<Sample>,
     pub test: Vec<Sample>,
+    /// The folder of the channel `backbone`, if there is one.
+    pub backbone: Option<PathBuf>,
     /// What the log should say about the data.
     pub notes: Vec<String>,
 }
@@ -78,7 +85,7 @@ pub struct Dataset {
 pub fn read(data: &Path, seed: u64) -> Result<Dataset, Error> {
     let splits = Splits::find(data)?;
     let train_path = splits.train.ok_or(Error::NoTraining)?;
-    let mut dataset = Dataset::default();
+    let mut dataset = Dataset { backbone: splits.backbone, ..Dataset::default() };
     let classes = read_split("training", &train_path, &mut dataset.notes)?;
     for (index, (label, files)) in classes.into_iter().enumerate() {
         if files.is_empty() {
@@ -114,23 +121,30 @@ struct Splits {
     train: Option<PathBuf>,
     validation: Option<PathBuf>,
     test: Option<PathBuf>,
+    backbone: Option<PathBuf>,
 }
 
 impl Splits {
     fn find(data: &Path) -> Result<Self, Error> {
-        let channels = folders(data)?;
+        let (backbones, channels): (Vec<_>, Vec<_>) =
+            folders(data)?.into_iter().partition(|path| file_name(path) == BACKBONE_NAME);
+        let splits = Self::find_pictures(data, &channels)?;
+        Ok(Self { backbone: backbones.into_iter().next(), ..splits })
+    }
+
+    fn find_pictures(data: &Path, channels: &[PathBuf]) -> Result<Self, Error> {
         if channels.is_empty() {
             return Err(Error::NoChannel(data.to_owned()));
         }
         // One channel may hold all splits.
-        if let [channel] = channels.as_slice() {
+        if let [channel] = channels {
             let root = unwrap(channel)?;
             let inside = Self::named(&folders(&root)?, false)?;
             if inside.train.is_some() {
                 return Ok(inside);
             }
         }
-        Self::named(&channels, true)
+        Self::named(channels, true)
     }
 
     /// Takes folders for splits by their names. `strict`: every folder has to be one.
