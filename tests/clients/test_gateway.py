@@ -146,6 +146,9 @@ def test_unknown_operations_are_client_errors_that_name_them(client, server):
     )
     assert (code, status) == ("InvalidAction", 400)
     assert "DecodeAuthorizationMessage" in message
+    code, message, status = refused(client("iam").get_role, RoleName="x")
+    assert (code, status) == ("InvalidAction", 400)
+    assert "iam: GetRole" in message
     code, message, status = refused(client("lambda").list_functions)
     assert (code, status) == ("UnknownOperationException", 404)
     code, message, status = refused(client("dynamodb").list_tables)

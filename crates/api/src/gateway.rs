@@ -147,6 +147,11 @@ impl Gateway {
         let bytes_max = limits::JSON_BODY_BYTES_MAX;
         match self.authenticate(exchange, None, parts, body, bytes_max).await {
             Err(error) => error.into_failure(protocol),
+            Ok((_, body)) if protocol == Protocol::Query => {
+                let form = form(parts, &body).unwrap_or_default();
+                let action = form.action.unwrap_or_default();
+                unknown_operation(protocol, service, &format!("{what}: {action}"))
+            }
             Ok(_) => unknown_operation(protocol, service, what),
         }
     }
@@ -230,10 +235,7 @@ fn find_query(
     parts: &Parts,
     body: &[u8],
 ) -> Result<(Form, &'static Entry), Failure> {
-    // A presigned or plain GET has its parameters in the query string, a POST in the body.
-    let query = parts.uri.query().unwrap_or_default().as_bytes();
-    let text = if body.is_empty() { query } else { body };
-    let form = Form::parse(text).map_err(|error| undecodable(&error, Protocol::Query))?;
+    let form = form(parts, body).map_err(|error| undecodable(&error, Protocol::Query))?;
     let Some(action) = form.action.as_deref() else {
         return Err(Failure::new(
             400,
@@ -249,6 +251,12 @@ fn find_query(
         Some(operation) => Ok((form, operation)),
         None => Err(unknown_operation(Protocol::Query, Some(service), action)),
     }
+}
+
+/// A presigned or plain GET has its parameters in the query string, a POST in the body.
+fn form(parts: &Parts, body: &[u8]) -> Result<Form, DecodeError> {
+    let query = parts.uri.query().unwrap_or_default().as_bytes();
+    Form::parse(if body.is_empty() { query } else { body })
 }
 
 fn unknown_operation(protocol: Protocol, service: Option<&Service>, what: &str) -> Failure {

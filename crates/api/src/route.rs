@@ -80,8 +80,13 @@ fn within(
             {
                 return Route::Query { service };
             }
-            let what = format!("{scope}: {} {}", parts.method, parts.uri.path());
-            Route::Unknown { service, protocol: protocol.unwrap_or(Protocol::RestJson), what }
+            let protocol = protocol.unwrap_or(Protocol::RestJson);
+            // The gateway adds a query's action, which may stand in the body.
+            let what = match protocol {
+                Protocol::Query => scope.to_owned(),
+                _ => format!("{scope}: {} {}", parts.method, parts.uri.path()),
+            };
+            Route::Unknown { service, protocol, what }
         }
     }
 }

@@ -69,6 +69,9 @@ async fn an_unknown_service_is_named_too() {
     assert!(answer.text().contains("dynamodb: DynamoDB_20120810.ListTables"));
     let answer = bench.send(call.unsigned()).await;
     assert_eq!(answer.json()["__type"], "MissingAuthenticationTokenException");
+    let call = Call::query("iam", "Action=GetRole&Version=2010-05-08&RoleName=x");
+    let answer = bench.send(bench.root.sign(call)).await;
+    assert!(answer.text().contains("The action iam: GetRole is not valid"), "{}", answer.text());
 }
 
 #[tokio::test]

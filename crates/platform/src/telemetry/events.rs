@@ -165,6 +165,8 @@ impl Logs {
             .ok_or_else(|| Error::StreamAbsent(stream.to_owned()))?;
         let end = self.streams.end(&record.id).await?;
         match query.position {
+            // Beyond the end lies the place of a reader from before retention emptied the stream.
+            Some(Position::Forward(from)) if from > end => self.forward(&record.id, 0, query).await,
             Some(Position::Forward(from)) => self.forward(&record.id, from, query).await,
             Some(Position::Backward(until)) => {
                 self.backward(&record.id, until.min(end), query).await

@@ -195,6 +195,9 @@ async fn events_past_retention_are_hidden_and_then_thrown_away() {
     bench.put("old", &[2 * retention::DAY_MS]).await;
     assert_eq!(bench.get("old", query()).await.0.len(), 1);
     assert_eq!(bench.get("new", query()).await.0.len(), 1);
+    // A reader of the events that are gone sees those that came after them.
+    let before = GetQuery { position: Some(Position::Forward(7)), ..query() };
+    assert_eq!(bench.get("old", before).await.0.len(), 1);
 }
 
 #[tokio::test]
