@@ -167,3 +167,6 @@ pub const LOG_MERGE_ENTRIES: usize = 64;
 
 /// How often events past their retention are thrown away; retention counts days.
 pub const LOG_SWEEP_TICK: std::time::Duration = std::time::Duration::from_secs(3_600);
+
+/// A run's session policy: what the policy engine reads of one document.
+pub const SESSION_POLICY_BYTES_MAX: usize = 16 << 10;

@@ -4,11 +4,14 @@
 
 use std::collections::BTreeSet;
 
-use kennel_wire::run::{ChannelSource, S3Object};
+use kennel_wire::run::{Channel, ChannelSource, S3Object};
 use serde_json::{Value, json};
 
 use super::job::Job;
 use crate::names::S3Location;
+
+/// What the place of one manifest adds: two ARNs of a URI of 1,024 characters.
+const MANIFEST_PLACE_BYTES_MAX: usize = 1_200;
 
 /// IAM policy documents for the run of this job. `manifests` are the places the job's manifest
 /// files point to.
@@ -61,6 +64,14 @@ pub(super) fn policies(
     })
     .collect();
     vec![json!({ "Version": "2012-10-17", "Statement": statements }).to_string()]
+}
+
+/// Bytes the documents have at most, whatever the job's manifests will say.
+pub(super) fn policy_bytes_max(job: &Job, region: &str, account: &str) -> usize {
+    let documents = policies(job, &[], region, account);
+    let is_manifest = |channel: &&Channel| matches!(channel.source, ChannelSource::Manifest(_));
+    let manifests = job.spec.channels.iter().filter(is_manifest).count();
+    documents.iter().map(String::len).sum::<usize>() + manifests * MANIFEST_PLACE_BYTES_MAX
 }
 
 fn bucket_arn(bucket: &str) -> String {

@@ -144,6 +144,8 @@ pub enum Error {
     CannotRun(#[source] Refused),
     #[error("no instance type `{0}`")]
     UnknownInstanceType(String),
+    #[error("the places of its data are too many or too long for one policy")]
+    TooManyPlaces,
     #[error("training job `{}` changes faster than it can be written", .0.as_str())]
     Contended(EntityName),
     #[error("no id for the run")]

@@ -4,12 +4,12 @@ use kennel_store::{Expect, Write, records};
 
 use super::job::{Job, SecondaryStatus, State, Status};
 use super::spec::Spec;
-use super::{ACTIVE, Error, Stored, TABLE, Training};
-use crate::instances;
-use crate::limits::COMMIT_ATTEMPTS_MAX;
+use super::{ACTIVE, Error, Stored, TABLE, Training, access};
+use crate::limits::{COMMIT_ATTEMPTS_MAX, SESSION_POLICY_BYTES_MAX};
 use crate::names::EntityName;
 use crate::runs::Runs;
 use crate::tags::{self, Tag};
+use crate::{Config, instances};
 
 impl Training {
     /// Refuses what cannot run here, else records the job. Of several submissions of one name,
@@ -23,6 +23,10 @@ impl Training {
         let arn = self.arn(&spec.name);
         let run_id = Runs::new_id().map_err(Error::RunId)?;
         let job = Job::new(spec, arn.clone(), run_id, self.clock.now_ms());
+        let Config { region, account, .. } = &self.config;
+        if access::policy_bytes_max(&job, region, account) > SESSION_POLICY_BYTES_MAX {
+            return Err(Error::TooManyPlaces);
+        }
         let writes = vec![
             Write::Put {
                 table: TABLE,

@@ -28,6 +28,10 @@ impl From<training::Error> for Failure {
                  failed to satisfy constraint: Member must be an instance type that this version \
                  knows"
             )),
+            training::Error::TooManyPlaces => Self::validation(
+                "The S3 URIs of inputDataConfig, outputDataConfig and checkpointConfig are together \
+                 too long for the session policy of the training job",
+            ),
             training::Error::Contended(_)
             | training::Error::RunId(_)
             | training::Error::Record(_)

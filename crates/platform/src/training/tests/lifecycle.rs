@@ -1,6 +1,6 @@
 //! What becomes of one job.
 
-use kennel_wire::run::{ChannelSource, Checkpoints, Outcome, S3Object, StopReason, Work};
+use kennel_wire::run::{Channel, ChannelSource, Checkpoints, Outcome, S3Object, StopReason, Work};
 
 use super::world::{START_MS, World, completed, name, run_to_end, spec, statuses};
 use crate::limits::CAPACITY_WAIT_SECS;
@@ -290,4 +290,20 @@ async fn session_of_a_run_is_narrowed_to_its_data() {
     let Work::Training(work) = &start.spec.work else { panic!("no training") };
     assert_eq!(work.model_artifact.key, "models/dogs/output/model.tar.gz");
     assert_eq!(start.role_arn, "arn:aws:iam::123456789012:role/Trainer");
+}
+
+#[tokio::test]
+async fn job_with_more_places_than_a_policy_holds_is_refused() {
+    let world = World::new();
+    let mut job = spec("dogs");
+    let channel = job.channels[0].clone();
+    job.channels = (0..20)
+        .map(|number| {
+            let prefix = format!("{number}/{}", "x".repeat(1_000));
+            let source = ChannelSource::Prefix { bucket: "photos".to_owned(), prefix };
+            Channel { name: format!("c{number}"), source, ..channel.clone() }
+        })
+        .collect();
+    let refused = world.server().submit(job, &[]).await.unwrap_err();
+    assert!(matches!(refused, Error::TooManyPlaces));
 }
