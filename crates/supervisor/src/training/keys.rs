@@ -17,8 +17,6 @@ pub(crate) enum Unusable {
     Nul,
     #[error("a part of the key is longer than {NAME_BYTES_MAX} bytes")]
     Long,
-    #[error("nothing is left of the key below the prefix")]
-    Empty,
     #[error("another object of the channel has the same file name")]
     Twice,
     #[error("another object of the channel needs a directory of the same name")]
@@ -41,9 +39,9 @@ pub(crate) fn below<'a>(key: &'a str, prefix: &str) -> &'a str {
 }
 
 /// The path of a file below the channel's directory. `None` for the markers of directories that
-/// consoles leave behind (`photos/`). Empty parts count as one `/`, as they do in a file system.
+/// consoles leave behind (`photos/`, which is nothing below the prefix `photos/`). Empty parts count as one `/`, as they do in a file system.
 pub(crate) fn relative(name: &str) -> Result<Option<PathBuf>, Unusable> {
-    if name.ends_with('/') {
+    if name.is_empty() || name.ends_with('/') {
         return Ok(None);
     }
     let mut path = PathBuf::new();
@@ -59,7 +57,7 @@ pub(crate) fn relative(name: &str) -> Result<Option<PathBuf>, Unusable> {
         }
         path.push(part);
     }
-    if path.as_os_str().is_empty() { Err(Unusable::Empty) } else { Ok(Some(path)) }
+    Ok(Some(path))
 }
 
 /// Finds two objects of one channel that would get in each other's way.
@@ -119,7 +117,7 @@ mod tests {
             ("a/./b", Err(Unusable::Dots(".".to_owned()))),
             ("..", Err(Unusable::Dots("..".to_owned()))),
             ("a\0b", Err(Unusable::Nul)),
-            ("", Err(Unusable::Empty)),
+            ("", Ok(None)),
             (long.as_str(), Err(Unusable::Long)),
             ("...", Ok(Some("..."))),
             ("~/x\\..\\y", Ok(Some("~/x\\..\\y"))),
