@@ -168,11 +168,8 @@ async fn a_stream_has_a_size_bound_and_says_when_it_was_reached() {
     bench.logs.ensure_stream(GROUP, "s").await.unwrap();
     let event = LogEvent { timestamp_ms: START_MS, message: "x".repeat(1_000_000) };
     let mut stored = 0;
-    loop {
-        match bench.logs.put_events(GROUP, "s", vec![event.clone(); 16]).await.unwrap() {
-            Put::Stored => stored += 16,
-            Put::Full => break,
-        }
+    while bench.logs.put_events(GROUP, "s", vec![event.clone(); 16]).await.unwrap() == Put::Stored {
+        stored += 16;
     }
     assert_eq!(bench.logs.put_events(GROUP, "s", vec![event]).await.unwrap(), Put::Full);
     let rest = bench.logs.read_all_from(GROUP, "s", stored, 10).await.unwrap();
