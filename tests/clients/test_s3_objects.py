@@ -327,6 +327,23 @@ def test_delete_many(s3, bucket):
     assert "Deleted" not in quiet
 
 
+def test_a_wrong_checksum_deletes_nothing(s3, bucket):
+    s3.put_object(Bucket=bucket, Key="k", Body=b"x")
+    for wrong in ({"x-amz-checksum-crc32": "AAAAAA=="}, {"Content-MD5": "A" * 22 + "=="}):
+
+        def announce(request, **_):
+            for name, value in wrong.items():
+                del request.headers[name]
+                request.headers[name] = value
+
+        s3.meta.events.register("before-sign.s3.DeleteObjects", announce)
+        with pytest.raises(ClientError) as raised:
+            s3.delete_objects(Bucket=bucket, Delete={"Objects": [{"Key": "k"}]})
+        s3.meta.events.unregister("before-sign.s3.DeleteObjects", announce)
+        assert code(raised) == ("BadDigest", 400), wrong
+        s3.head_object(Bucket=bucket, Key="k")
+
+
 def test_object_tags(s3, bucket):
     s3.put_object(Bucket=bucket, Key="k", Body=b"x", Tagging="breed=Great%20Pyrenees&good=yes")
     expected = [{"Key": "breed", "Value": "Great Pyrenees"}, {"Key": "good", "Value": "yes"}]

@@ -3,6 +3,7 @@
 import base64
 import datetime
 import hashlib
+import socket
 import urllib.parse
 import zlib
 
@@ -247,6 +248,37 @@ def test_virtual_hosts_name_buckets(server, stored):
     headers = {**dict(request.prepare().headers), "Host": host}
     answer = requests.get(f"{server.endpoint}/a%20b.txt", headers=headers, timeout=30)
     assert (answer.status_code, answer.content) == (200, b"woof")
+
+
+def continued(server, prepared) -> tuple[bytes, bytes]:
+    """Sends a request's head with `Expect: 100-continue`; what is answered before any body, and
+    after it where it was asked for."""
+    url = urllib.parse.urlsplit(prepared.url)
+    lines = [f"{prepared.method} {url.path} HTTP/1.1", f"Host: {url.netloc}"]
+    lines += [f"{name}: {value}" for name, value in prepared.headers.items() if name != "Host"]
+    head = "\r\n".join([*lines, "Expect: 100-continue", "", ""]).encode()
+    with socket.create_connection((url.hostname, url.port), timeout=10) as connection:
+        connection.sendall(head)
+        first = connection.recv(65536)
+        if not first.startswith(b"HTTP/1.1 100"):
+            return first, b""
+        connection.sendall(prepared.body)
+        return first, connection.recv(65536)
+
+
+def test_a_client_that_waits_is_told_to_go_on_or_refused_at_once(server, stored):
+    put = signed(server, "PUT", f"/{stored}/waited", body=b"bark")
+    go_on, answer = continued(server, put)
+    assert go_on.startswith(b"HTTP/1.1 100 Continue")
+    assert answer.startswith(b"HTTP/1.1 200")
+    for refused, status in (
+        (signed(server, "PUT", f"/{stored}/waited", body=b"x", secret="x" * 40), b"403"),
+        (signed(server, "PUT", f"/{stored}-none/waited", body=b"x"), b"404"),
+    ):
+        answer, _ = continued(server, refused)
+        assert answer.startswith(b"HTTP/1.1 " + status)
+        assert b"connection: close" in answer.lower()
+    assert server.client("s3").get_object(Bucket=stored, Key="waited")["Body"].read() == b"bark"
 
 
 def test_forms_are_refused_by_name(server, bucket):

@@ -2,8 +2,8 @@
 
 use std::future::Future as _;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -13,11 +13,12 @@ use http::request::Parts;
 use http::{HeaderMap, Method};
 use http_body::{Body as _, Frame, SizeHint};
 use kennel_platform::objects;
-use s3s::S3Result;
 use s3s::dto::StreamingBlob;
+use s3s::{S3Error, S3Result};
 use sha2::{Digest as _, Sha256};
 use tokio::time::Sleep;
 
+use super::checksums::{Announced, Passing};
 use super::errors;
 use super::listing::query_names;
 use crate::body::{Body, BoxError};
@@ -44,14 +45,20 @@ pub(super) fn check_empty(headers: &HeaderMap) -> S3Result<()> {
 
 /// A body that ends in an error when its sender pauses for too long.
 ///
-/// It also tells of a hash that differs for the bodies `s3s` gathers itself, because `s3s` calls
-/// that an internal error. Streamed bodies are hashed once, by `s3s`.
+/// The bodies `s3s` gathers itself are compared here with all that was announced of them: of the
+/// checksums `s3s` knows nothing, and another hash it calls an internal error. Streamed bodies are
+/// compared by their operations.
 pub(super) struct Watched {
     body: Body,
     pause: Option<Pin<Box<Sleep>>>,
-    hash: Option<(Sha256, String)>,
+    gathered: Option<Gathered>,
     remaining: u64,
     verdict: Verdict,
+}
+
+struct Gathered {
+    hash: Option<(Sha256, String)>,
+    announced: Passing,
 }
 
 /// What became of a watched body.
@@ -60,48 +67,94 @@ pub(super) struct Verdict(Arc<Seen>);
 
 #[derive(Default)]
 struct Seen {
-    hash_differs: AtomicBool,
+    refusal: Mutex<Option<S3Error>>,
     whole: AtomicBool,
 }
 
 impl Verdict {
-    /// It had another hash than its request says.
-    pub fn hash_differs(&self) -> bool {
-        self.0.hash_differs.load(Ordering::Acquire)
+    /// Why the body is not what its request says.
+    pub fn refusal(&self) -> Option<S3Error> {
+        self.0.refusal.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// It was read to its end, so that the connection can serve another request.
     pub fn was_read(&self) -> bool {
         self.0.whole.load(Ordering::Acquire)
     }
+
+    fn ended(&self) {
+        self.0.whole.store(true, Ordering::Release);
+    }
+
+    fn refuse(&self, refusal: S3Error) {
+        *self.0.refusal.lock().unwrap_or_else(PoisonError::into_inner) = Some(refusal);
+    }
 }
 
 impl Watched {
-    pub fn new(body: Body, parts: &Parts) -> (Self, Verdict) {
+    pub fn new(body: Body, parts: &Parts) -> S3Result<(Self, Verdict)> {
         let verdict = Verdict::default();
-        let announced = parts.headers.get(HASH_HEADER).and_then(|hash| hash.to_str().ok());
-        let announced = announced.filter(|hash| hash.len() == EMPTY_SHA256.len());
-        let hash = announced
-            .filter(|_| is_gathered(parts))
-            .map(|announced| (Sha256::new(), announced.to_owned()));
+        let gathered = if is_gathered(parts) { gathered(parts)? } else { None };
         let remaining = body.size_hint().exact().unwrap_or(u64::MAX);
-        verdict.0.whole.store(remaining == 0, Ordering::Release);
-        (Self { body, pause: None, hash, remaining, verdict: verdict.clone() }, verdict)
+        if remaining == 0 {
+            verdict.ended();
+        }
+        let watched = Self { body, pause: None, gathered, remaining, verdict: verdict.clone() };
+        Ok((watched, verdict))
     }
 
-    fn passed(&mut self, data: &Bytes) {
+    fn passed(&mut self, data: &Bytes) -> Result<(), BoxError> {
         self.remaining = self.remaining.saturating_sub(data.len() as u64);
-        if self.remaining == 0 {
-            self.verdict.0.whole.store(true, Ordering::Release);
+        if let Some(gathered) = &mut self.gathered {
+            gathered.update(data);
         }
-        let Some((mut hasher, announced)) = self.hash.take() else { return };
-        hasher.update(data);
         if self.remaining > 0 {
-            self.hash = Some((hasher, announced));
-        } else if !announced.eq_ignore_ascii_case(&hex::encode(hasher.finalize())) {
-            self.verdict.0.hash_differs.store(true, Ordering::Release);
+            return Ok(());
         }
+        self.verdict.ended();
+        let Some(gathered) = self.gathered.take() else { return Ok(()) };
+        gathered.finish().map_err(|refusal| {
+            let text = refusal.to_string();
+            self.verdict.refuse(refusal);
+            text.into()
+        })
     }
+}
+
+impl Gathered {
+    fn update(&mut self, data: &[u8]) {
+        if let Some((hasher, _)) = &mut self.hash {
+            hasher.update(data);
+        }
+        self.announced.update(data);
+    }
+
+    fn finish(self) -> S3Result<()> {
+        if let Some((hasher, announced)) = self.hash
+            && !announced.eq_ignore_ascii_case(&hex::encode(hasher.finalize()))
+        {
+            return Err(errors::body_hash_differs());
+        }
+        self.announced.finish().map_err(errors::of)
+    }
+}
+
+fn gathered(parts: &Parts) -> S3Result<Option<Gathered>> {
+    let announced = parts.headers.get(HASH_HEADER).and_then(|hash| hash.to_str().ok());
+    // What passes is not the body then, but its chunks with their signatures.
+    if announced.is_some_and(|hash| hash.starts_with("STREAMING-")) {
+        return Ok(None);
+    }
+    let hash = announced.filter(|hash| hash.len() == EMPTY_SHA256.len());
+    let hash = hash.map(|hash| (Sha256::new(), hash.to_owned()));
+    // The checksum of a completion is that of the object, not of the list of its parts.
+    let is_completion = query_names(&parts.uri).any(|name| name == "uploadId");
+    let announced = if is_completion {
+        Passing::default()
+    } else {
+        Passing::of(Announced::read(&parts.headers)?)
+    };
+    Ok(Some(Gathered { hash, announced }))
 }
 
 impl http_body::Body for Watched {
@@ -121,13 +174,11 @@ impl http_body::Body for Watched {
             }
             Poll::Ready(Some(Ok(frame))) => {
                 this.pause = None;
-                if let Some(data) = frame.data_ref() {
-                    this.passed(data);
-                }
-                Poll::Ready(Some(Ok(frame)))
+                let passed = frame.data_ref().map_or(Ok(()), |data| this.passed(data));
+                Poll::Ready(Some(passed.map(|()| frame)))
             }
             Poll::Ready(None) => {
-                this.verdict.0.whole.store(true, Ordering::Release);
+                this.verdict.ended();
                 Poll::Ready(None)
             }
             Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(error))),
@@ -231,13 +282,27 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_gathered_body_with_another_hash_is_told_of() {
-        let right = hex::encode(Sha256::digest(b"<Delete/>"));
-        for (hash, differs) in [(right.as_str(), false), (EMPTY_SHA256, true)] {
-            let (body, verdict) =
-                Watched::new(full("<Delete/>"), &parts("POST", "/b?delete", hash));
-            assert_eq!(body.collect().await.unwrap().to_bytes(), "<Delete/>");
-            assert_eq!(verdict.hash_differs(), differs);
+    async fn a_gathered_body_is_what_was_announced_or_ends_in_an_error() {
+        let right = hex::encode(Sha256::digest(b"123456789"));
+        let cases = [
+            (right.as_str(), None, None),
+            (right.as_str(), Some(("x-amz-checksum-crc32", "y/Q5Jg==")), None),
+            (right.as_str(), Some(("content-md5", "JfnnlDI7RTiF9RgfG2JNCw==")), None),
+            (EMPTY_SHA256, None, Some("XAmzContentSHA256Mismatch")),
+            (right.as_str(), Some(("x-amz-checksum-crc32", "AAAAAA==")), Some("BadDigest")),
+            ("UNSIGNED-PAYLOAD", Some(("x-amz-checksum-crc32", "AAAAAA==")), Some("BadDigest")),
+            (right.as_str(), Some(("content-md5", "AAAAAAAAAAAAAAAAAAAAAA==")), Some("BadDigest")),
+        ];
+        for (hash, announced, refusal) in cases {
+            let mut parts = parts("POST", "/b?delete", hash);
+            if let Some((name, value)) = announced {
+                parts.headers.insert(name, value.parse().unwrap());
+            }
+            let (body, verdict) = Watched::new(full("123456789"), &parts).unwrap();
+            let read = body.collect().await;
+            assert_eq!(read.is_ok(), refusal.is_none(), "{hash} {announced:?}");
+            let told = verdict.refusal().map(|error| error.code().as_str().to_owned());
+            assert_eq!(told.as_deref(), refusal, "{hash} {announced:?}");
             assert!(verdict.was_read());
         }
     }
@@ -255,7 +320,7 @@ mod tests {
     async fn a_sender_that_pauses_for_too_long_is_given_up() {
         let silent = stream::pending::<Result<Frame<Bytes>, BoxError>>();
         let silent = boxed(http_body_util::StreamBody::new(silent));
-        let (body, verdict) = Watched::new(silent, &parts("PUT", "/b/k", ""));
+        let (body, verdict) = Watched::new(silent, &parts("PUT", "/b/k", "")).unwrap();
         assert_eq!(body.collect().await.unwrap_err().to_string(), STALLED);
         assert!(!verdict.was_read());
     }

@@ -1,7 +1,8 @@
 //! The checksums a client announces in headers, trailers and XML.
 
 use http::HeaderMap;
-use kennel_platform::objects::{Algorithm, Kind, Received, checksum};
+use kennel_platform::objects::{Algorithm, Error, Kind, Received, checksum};
+use md5::{Digest as _, Md5};
 use s3s::dto::{ChecksumAlgorithm, ChecksumType};
 use s3s::{S3Error, S3Result, TrailingHeaders, s3_error};
 
@@ -78,6 +79,47 @@ impl Announced {
         let value = checksum::decode(algorithm, &value);
         let value = value.ok_or_else(|| invalid(header_name(algorithm)))?;
         received.check(algorithm, &value).map_err(errors::of)
+    }
+}
+
+/// Compares a body that is gathered elsewhere with what was announced, while it passes.
+#[derive(Default)]
+pub(super) struct Passing {
+    checksum: Option<(checksum::Hasher, Vec<u8>)>,
+    md5: Option<(Md5, Vec<u8>)>,
+}
+
+impl Passing {
+    pub fn of(announced: Announced) -> Self {
+        let hashed = announced.algorithm.zip(announced.value);
+        Self {
+            checksum: hashed.map(|(algorithm, value)| (checksum::Hasher::new(algorithm), value)),
+            md5: announced.md5.map(|md5| (Md5::new(), md5)),
+        }
+    }
+
+    pub fn update(&mut self, bytes: &[u8]) {
+        if let Some((hasher, _)) = &mut self.checksum {
+            hasher.update(bytes);
+        }
+        if let Some((md5, _)) = &mut self.md5 {
+            md5.update(bytes);
+        }
+    }
+
+    pub fn finish(self) -> Result<(), Error> {
+        if let Some((md5, expected)) = self.md5
+            && md5.finalize().as_slice() != expected
+        {
+            return Err(Error::BadMd5);
+        }
+        if let Some((hasher, expected)) = self.checksum {
+            let algorithm = hasher.algorithm();
+            if hasher.finish() != expected {
+                return Err(Error::BadChecksum(algorithm));
+            }
+        }
+        Ok(())
     }
 }
 

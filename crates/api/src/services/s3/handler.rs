@@ -18,7 +18,7 @@ use super::auth::Keys;
 use super::body::Watched;
 use super::host::Hosts;
 use super::reply::{self, Asked};
-use super::{Log, Service, errors};
+use super::{Log, Service};
 use crate::body::Body;
 use crate::limits::{S3_FORM_BYTES_MAX, S3_XML_BYTES_MAX};
 use crate::s3_route::S3Handler;
@@ -49,17 +49,20 @@ impl S3Handler for Handler {
         }
         let (mut parts, body) = request.into_parts();
         move_sigv2_token(&mut parts);
-        let (body, verdict) = Watched::new(body, &parts);
+        let (body, verdict) = match Watched::new(body, &parts) {
+            Ok(watched) => watched,
+            Err(refusal) => return reply::refused(refusal, &asked),
+        };
         // `s3s` logs whole requests, with their tokens and signatures, and every mistake of a client
         // as an error: it is not heard. Operations log where the request came from.
         parts.extensions.insert(Log(dispatcher::get_default(Clone::clone)));
         let request = Request::from_parts(parts, s3s::Body::http_body_unsync(body));
         let silence = NoSubscriber::default();
         let response = self.service.call(request).with_subscriber(silence).await;
-        let mut response = match response {
-            _ if verdict.hash_differs() => reply::refused(errors::body_hash_differs(), &asked),
-            Ok(response) => reply::completed(response, &asked).await,
-            Err(error) => reply::broken(error, &asked),
+        let mut response = match (verdict.refusal(), response) {
+            (Some(refusal), _) => reply::refused(refusal, &asked),
+            (None, Ok(response)) => reply::completed(response, &asked).await,
+            (None, Err(error)) => reply::broken(error, &asked),
         };
         if !verdict.was_read() {
             // The rest of the body, sent or not, must not be taken for a request, and the client
