@@ -1,12 +1,7 @@
 //! CreateTrainingJob.
 //!
-//! Members with a behaviour become a [`Spec`]. Stored and echoed, without a behaviour here, are:
-//! AlgorithmSpecification.EnableSageMakerMetricsTimeSeries, ResourceConfig.VolumeSizeInGB and
-//! VolumeKmsKeyId, VpcConfig, EnableInterContainerTrafficEncryption (one host has no such
-//! traffic), DebugHookConfig, DebugRuleConfigurations, ProfilerConfig,
-//! ProfilerRuleConfigurations, and RemoteDebugConfig, InfraCheckConfig and SessionChainingConfig
-//! where they turn nothing on. EnableManagedSpotTraining is kept with its MaxWaitTimeInSeconds;
-//! nothing interrupts the job. Every other member is refused by name.
+//! Members with a behaviour become a [`Spec`]; others are stored and echoed, or refused by name.
+//! `docs/training-jobs.md` says which is which, and a test holds it against this file.
 
 use std::collections::BTreeMap;
 
@@ -295,4 +290,63 @@ fn checkpoints(config: CheckpointConfig) -> Result<Checkpoints, Failure> {
     let local_path = config.local_path.as_deref().filter(|path| !path.is_empty());
     let local_path = local_path.unwrap_or(CHECKPOINTS_PATH_DEFAULT).trim_end_matches('/');
     Ok(Checkpoints { bucket: place.bucket, prefix: place.key, local_path: local_path.to_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use kennel_wire::shape::{self, Shape};
+
+    use super::Input;
+
+    const PAGE: &str = include_str!("../../../../../docs/training-jobs.md");
+
+    /// Paths of the members of a shape that have no members, and whether each is only refused.
+    fn leaves(shape: &Shape, path: &str, found: &mut Vec<(String, bool)>) {
+        match shape {
+            Shape::Structure { members } => {
+                for (name, member) in members {
+                    let dot = if path.is_empty() { "" } else { "." };
+                    leaves(member, &format!("{path}{dot}{name}"), found);
+                }
+            }
+            Shape::List { member } => leaves(member, &format!("{path}[]"), found),
+            Shape::Any => found.push((path.to_owned(), true)),
+            Shape::Map { .. }
+            | Shape::Text
+            | Shape::Integer
+            | Shape::Number
+            | Shape::Boolean
+            | Shape::Timestamp => found.push((path.to_owned(), false)),
+        }
+    }
+
+    /// Member and kind of each row of the page.
+    fn rows() -> Vec<(&'static str, &'static str)> {
+        let cells = |line: &'static str| {
+            let mut cells = line.split('|').map(str::trim).skip(1);
+            Some((cells.next()?.strip_prefix('`')?.strip_suffix('`')?, cells.next()?))
+        };
+        PAGE.lines().filter_map(cells).collect()
+    }
+
+    fn covers(row: &str, leaf: &str) -> bool {
+        leaf.strip_prefix(row).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+    }
+
+    #[test]
+    fn the_page_tells_of_every_member_what_becomes_of_it() {
+        let mut found = Vec::new();
+        leaves(&shape::of::<Input>(), "", &mut found);
+        assert!(found.len() > 60, "{found:?}");
+        for (leaf, refused) in &found {
+            let kinds: Vec<_> =
+                rows().into_iter().filter(|(row, _)| covers(row, leaf)).map(|it| it.1).collect();
+            let [kind] = kinds.as_slice() else { panic!("{leaf} has the rows {kinds:?}") };
+            assert!(["works", "echoed", "refused"].contains(kind), "{leaf}: {kind}");
+            assert_eq!(*kind == "refused", *refused, "{leaf}: {kind}");
+        }
+        for (row, _) in rows() {
+            assert!(found.iter().any(|(leaf, _)| covers(row, leaf)), "{row} is no member");
+        }
+    }
 }
