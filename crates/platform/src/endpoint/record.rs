@@ -61,14 +61,6 @@ impl Status {
             Self::Deleting => "Deleting",
         }
     }
-
-    /// Whether work is under way that another change would disturb.
-    pub fn in_progress(self) -> bool {
-        match self {
-            Self::Creating | Self::Updating | Self::RollingBack | Self::Deleting => true,
-            Self::InService | Self::Failed => false,
-        }
-    }
 }
 
 /// The replicas of one configuration. It holds copies of the configuration and the models, so that

@@ -138,11 +138,16 @@ impl Endpoints {
         .await
     }
 
-    /// Takes the endpoint out of service; its record goes once nothing of it runs.
+    /// Takes the endpoint out of service; its record goes once nothing of it runs. Idempotent
+    /// until then, for a client that did not hear the first answer.
     pub async fn delete(&self, name: &EntityName) -> Result<(), Error> {
         let deleted = self.change(name, Vec::new(), |endpoint| {
-            if endpoint.status.in_progress() {
-                return Err(Error::InProgress(endpoint.name.clone()));
+            match endpoint.status {
+                Status::InService | Status::Failed => {}
+                Status::Deleting => return Ok(()),
+                Status::Creating | Status::Updating | Status::RollingBack => {
+                    return Err(Error::InProgress(endpoint.name.clone()));
+                }
             }
             let now_ms = self.clock.now_ms();
             for fleet in [endpoint.serving.take(), endpoint.next.take()].into_iter().flatten() {

@@ -155,6 +155,7 @@ async fn a_request_that_never_ends_does_not_hold_an_old_fleet_for_ever() {
     world.in_service("dogs", "one", 1).await;
     let held = world.lease("dogs").await.unwrap();
     world.endpoints.delete(&name("dogs")).await.unwrap();
+    world.endpoints.delete(&name("dogs")).await.unwrap();
     world.pass().await;
     assert!(world.host.stopped().is_empty());
     world.clock.advance_ms(crate::limits::REPLICA_DRAIN_MS);
