@@ -10,6 +10,7 @@ use kennel_exec::Entry;
 use kennel_exec::mailbox::{Client, Incoming};
 use kennel_wire::run::{Credentials, Event, Order, Report};
 use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, interval_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::now_ms;
@@ -145,7 +146,7 @@ impl Post {
     }
 
     async fn serve(self, mut incoming: mpsc::Receiver<Incoming>, shutdown: CancellationToken) {
-        let mut resend = tokio::time::interval(RESEND_AFTER);
+        let mut resend = interval_at(Instant::now() + RESEND_AFTER, RESEND_AFTER);
         resend.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             let event = tokio::select! {
@@ -153,6 +154,10 @@ impl Post {
                 event = incoming.recv() => event,
                 _ = resend.tick() => {
                     if self.client.server_away().is_none() {
+                        // The server may have failed to make the credentials the first time.
+                        if self.asked.borrow().credentials.is_none() {
+                            self.hello().await;
+                        }
                         self.send_unacknowledged().await;
                     }
                     continue;
