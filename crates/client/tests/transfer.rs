@@ -114,7 +114,10 @@ fn client(endpoint: &str) -> Client {
 fn counter() -> (Arc<AtomicU64>, Progress) {
     let count = Arc::new(AtomicU64::new(0));
     let counted = Arc::clone(&count);
-    (count, Arc::new(move |bytes| drop(counted.fetch_add(bytes, Ordering::SeqCst))))
+    let progress = move |bytes| {
+        counted.fetch_add(bytes, Ordering::SeqCst);
+    };
+    (count, Arc::new(progress))
 }
 
 /// Bytes that differ wherever a part could be misplaced.
