@@ -80,6 +80,8 @@ impl Objects {
     /// bucket; only then does a look that finds no object prove that there will be none.
     pub async fn delete_bucket(&self, name: &str) -> Result<(), Error> {
         let Stored { value: mut bucket, revision } = self.stored_bucket(name).await?;
+        // Before the mark, so that a deletion that cannot be does not get in anybody's way.
+        self.check_empty(name).await?;
         bucket.deleting = true;
         let mark = put(name, &bucket, Expect::Revision(revision))?;
         let Some(marked) = object::committed(self.records.commit(vec![mark]).await)? else {
@@ -97,10 +99,8 @@ impl Objects {
     }
 
     async fn delete_marked(&self, name: &str, marked: Revision) -> Result<(), Error> {
+        self.check_empty(name).await?;
         let inside = format!("{name}/");
-        if !self.records.list(OBJECTS, &inside, None, 1).await?.is_empty() {
-            return Err(Error::BucketNotEmpty(name.to_owned()));
-        }
         while let Some(record) = self.records.list(UPLOADS, &inside, None, 1).await?.pop() {
             let upload = document::read(UPLOADS, &record)?;
             self.abort_stored(record.key, &upload).await?;
@@ -114,6 +114,13 @@ impl Objects {
             Some(_) => Ok(()),
             None => Err(Error::BucketBusy(name.to_owned())),
         }
+    }
+
+    async fn check_empty(&self, name: &str) -> Result<(), Error> {
+        if self.records.list(OBJECTS, &format!("{name}/"), None, 1).await?.is_empty() {
+            return Ok(());
+        }
+        Err(Error::BucketNotEmpty(name.to_owned()))
     }
 
     /// A server killed in the middle of a deletion left the mark; the deletion was not

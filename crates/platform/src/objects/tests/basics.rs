@@ -170,14 +170,19 @@ async fn a_bucket_is_deleted_empty_and_with_its_unfinished_uploads() {
     ));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn no_object_outlives_the_deletion_of_its_bucket() {
-    for _ in 0..50 {
-        let world = world().await;
-        let (put, deleted) = futures::join!(
-            world.put_if("k", b"bytes", &Condition::None),
-            world.objects.delete_bucket("b"),
-        );
+    for _ in 0..200 {
+        let world = Arc::new(world().await);
+        let put = tokio::spawn({
+            let world = world.clone();
+            async move { world.put_if("k", b"bytes", &Condition::None).await }
+        });
+        let deleted = tokio::spawn({
+            let world = world.clone();
+            async move { world.objects.delete_bucket("b").await }
+        });
+        let (put, deleted) = (put.await.unwrap(), deleted.await.unwrap());
         let exists = world.objects.bucket_exists("b").await.unwrap();
         match (put.is_ok(), deleted.is_ok()) {
             (true, true) => panic!("an acknowledged object is gone"),
@@ -186,6 +191,45 @@ async fn no_object_outlives_the_deletion_of_its_bucket() {
             (false, false) => assert!(exists),
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn readers_see_whole_bodies_whatever_writers_and_deleters_do() {
+    let world = Arc::new(world().await);
+    let mut tasks = tokio::task::JoinSet::new();
+    for writer in 0..4_u8 {
+        let writing = world.clone();
+        tasks.spawn(async move {
+            let world = writing;
+            for round in 0..100_usize {
+                world.put("k", &vec![writer; 1500 + round]).await;
+                if round % 7 == 0 {
+                    world.objects.delete("b", "k", &Condition::None).await.unwrap();
+                }
+            }
+        });
+        let reading = world.clone();
+        tasks.spawn(async move {
+            let world = reading;
+            for _ in 0..200 {
+                let download = match world.objects.open("b", "k").await {
+                    Ok(download) => download,
+                    Err(Error::NoSuchKey(_)) => continue,
+                    Err(error) => panic!("{error}"),
+                };
+                let size = download.meta.size;
+                let body = read(download, 0..size).await;
+                assert_eq!(body.len() as u64, size);
+                assert!(body.iter().all(|byte| *byte == body[0]));
+            }
+        });
+    }
+    while let Some(ended) = tasks.join_next().await {
+        ended.unwrap();
+    }
+    let left = world.objects.list("b", "", None, 10).await.unwrap().len();
+    world.objects.delete_blobs(world.objects.leases.freed()).await;
+    assert_eq!(world.blob_count().await, left);
 }
 
 #[tokio::test]

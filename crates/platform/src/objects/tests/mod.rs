@@ -1,6 +1,7 @@
 //! On in-memory stores.
 
 mod basics;
+mod crash;
 mod listing;
 mod uploads;
 
