@@ -1,5 +1,6 @@
 """Training jobs that really run: their course, their output, and how they end."""
 
+import gzip
 import io
 import json
 import re
@@ -243,9 +244,21 @@ def test_channels_train_and_validation_checkpoints_and_isolation(
     assert s3.get_object(Bucket=bucket, Key="saves/earlier.txt")["Body"].read() == b"kept"
 
 
-def test_type_larger_than_this_machine_says_what_it_gets(sagemaker, client, data_bucket, name):
+@pytest.fixture
+def whole_machine(fresh_server, pictures):
+    """A server that runs nothing else, with the pictures in the bucket `pictures`."""
+    server = fresh_server()
+    s3 = server.client("s3")
+    s3.create_bucket(Bucket="pictures")
+    for path in sorted(pictures.rglob("*.jpg")):
+        key = str(path.relative_to(pictures))
+        s3.put_object(Bucket="pictures", Key=key, Body=path.read_bytes())
+    return server
+
+
+def test_type_larger_than_this_machine_says_what_it_gets(whole_machine, name):
     description = run(
-        sagemaker, name, data_bucket, HyperParameters={"epochs": "1"},
+        whole_machine.client("sagemaker"), name, "pictures", HyperParameters={"epochs": "1"},
         ResourceConfig={
             "InstanceCount": 1, "InstanceType": "ml.p3.16xlarge", "VolumeSizeInGB": 1,
         },
@@ -253,22 +266,17 @@ def test_type_larger_than_this_machine_says_what_it_gets(sagemaker, client, data
     assert description["TrainingJobStatus"] == "Completed", description
     said = description["SecondaryStatusTransitions"][0]["StatusMessage"]
     assert "ml.p3.16xlarge" in said and "runs on the CPU" in said
-    logs = client("logs")
-    events = logs.filter_log_events(
+    events = whole_machine.client("logs").filter_log_events(
         logGroupName="/aws/sagemaker/TrainingJobs", logStreamNamePrefix=f"{name}/"
     )["events"]
     assert "runs on the CPU" in events[0]["message"]
 
 
-def test_job_under_way_survives_the_server(fresh_server, pictures, name):
-    server = fresh_server()
-    s3, sagemaker = server.client("s3"), server.client("sagemaker")
-    s3.create_bucket(Bucket=name)
-    for path in sorted(pictures.rglob("*.jpg")):
-        key = str(path.relative_to(pictures))
-        s3.put_object(Bucket=name, Key=key, Body=path.read_bytes())
+def test_job_under_way_survives_the_server(whole_machine, name):
+    server = whole_machine
+    sagemaker = server.client("sagemaker")
     sagemaker.create_training_job(
-        **training_request(name, name, HyperParameters={"epochs": "200"})
+        **training_request(name, "pictures", HyperParameters={"epochs": "200"})
     )
     wait_for_secondary(sagemaker, name, "Training")
     server.kill9()
@@ -279,3 +287,52 @@ def test_job_under_way_survives_the_server(fresh_server, pictures, name):
     assert statuses(description) == [
         "Starting", "Downloading", "Training", "Uploading", "Completed",
     ]
+
+
+def test_artifacts_name_the_key_and_values_in_quotes_are_read(sagemaker, s3, data_bucket, name):
+    description = run(
+        sagemaker, name, data_bucket,
+        HyperParameters={"epochs": '"1"', "learning_rate": '"0.015"', "mini_batch_size": "32"},
+        OutputDataConfig={"S3OutputPath": f"s3://{data_bucket}/keyed/", "KmsKeyId": "alias/mine"},
+    )
+    assert description["TrainingJobStatus"] == "Completed", description
+    assert description["OutputDataConfig"]["KmsKeyId"] == "alias/mine"
+    head = s3.head_object(Bucket=data_bucket, Key=f"keyed/{name}/output/model.tar.gz")
+    assert (head["ServerSideEncryption"], head["SSEKMSKeyId"]) == ("aws:kms", "alias/mine")
+
+
+def test_channels_may_be_compressed(sagemaker, s3, data_bucket, bucket, name):
+    for item in s3.list_objects_v2(Bucket=data_bucket)["Contents"]:
+        if item["Key"].endswith(".jpg"):
+            body = s3.get_object(Bucket=data_bucket, Key=item["Key"])["Body"].read()
+            s3.put_object(Bucket=bucket, Key=item["Key"], Body=gzip.compress(body))
+    compressed = {**channel(f"s3://{bucket}/"), "CompressionType": "Gzip"}
+    description = run(
+        sagemaker, name, data_bucket, HyperParameters={"epochs": "1"},
+        InputDataConfig=[compressed],
+    )
+    assert description["TrainingJobStatus"] == "Completed", description
+    assert description["InputDataConfig"] == [compressed]
+
+
+def test_jobs_beyond_the_machines_memory_wait_their_turn(whole_machine, name):
+    sagemaker = whole_machine.client("sagemaker")
+    jobs = [f"{name}-{number}" for number in range(3)]
+    largest = {"InstanceCount": 1, "InstanceType": "ml.m5.24xlarge", "VolumeSizeInGB": 1}
+    for job in jobs:
+        sagemaker.create_training_job(
+            **training_request(
+                job, "pictures", ResourceConfig=largest, HyperParameters={"epochs": "1"}
+            )
+        )
+
+    def one_waits():
+        described = [sagemaker.describe_training_job(TrainingJobName=job) for job in jobs]
+        said = [it["SecondaryStatusTransitions"][0]["StatusMessage"] for it in described]
+        return any("Insufficient capacity" in message for message in said)
+
+    wait_until(one_waits)
+    ended = [wait_for_training(sagemaker, job) for job in jobs]
+    assert [it["TrainingJobStatus"] for it in ended] == ["Completed"] * 3
+    spans = sorted((it["TrainingStartTime"], it["TrainingEndTime"]) for it in ended)
+    assert all(one[1] <= other[0] for one, other in zip(spans, spans[1:]))
