@@ -17,6 +17,8 @@ mod describe_endpoint_config;
 mod describe_model;
 mod describe_training_job;
 mod endpoint_failure;
+#[cfg(test)]
+mod endpoint_page;
 mod errors;
 mod list_endpoint_configs;
 mod list_endpoints;
