@@ -121,9 +121,12 @@ pub const ENDPOINT_STEPS_MAX: usize = 64;
 /// Instances of one variant. A machine holds fewer; the bound keeps one request small.
 pub const VARIANT_INSTANCES_MAX: i64 = 100;
 
-/// Supervisors started for one run before it counts as lost: one for a bad moment and one more. A
-/// supervisor that follows another reports what that one left; it repeats no work.
-pub const RUN_LAUNCHES_MAX: u32 = 3;
+/// Supervisors of one run that may vanish before it counts as lost: one for a bad moment and one
+/// more. A supervisor that follows another reports what that one left; it repeats no work.
+pub const RUN_LAUNCHES_MAX: usize = 3;
+
+/// Tries to start a supervisor, a second apart: out of processes or memory may pass, the rest not.
+pub const RUN_START_FAILURES_MAX: u32 = 10;
 
 /// What a supervisor gets to exit by itself after its last report was taken; it has nothing left
 /// to do but to remove its lock.

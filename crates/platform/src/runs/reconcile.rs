@@ -9,14 +9,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kennel_exec::run_dir::{self, Host};
-use kennel_exec::{Launch, Presence, Token};
+use kennel_exec::{Launch, LaunchError, Presence, Supervisor, Token};
 use kennel_wire::run::{Order, Outcome, StopReason, layout};
 use tokio::task::{Id, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::run::RunRecord;
 use super::{Error, Runs, TABLE, digest};
-use crate::limits::{RUN_LAUNCHES_MAX, RUN_SUPERVISOR_EXIT_SECS_MAX};
+use crate::limits::{RUN_LAUNCHES_MAX, RUN_START_FAILURES_MAX, RUN_SUPERVISOR_EXIT_SECS_MAX};
 
 /// Sessions are looked at for renewal, and everything else once more, this often.
 const TICK: Duration = Duration::from_secs(30);
@@ -120,45 +120,64 @@ impl Runs {
             self.ledger.update(run_id, |record| record.cleaned = true).await?;
             return Ok(Wait::Not);
         }
-        if record.abandoned || (record.stop.is_some() && record.launches == 0) {
-            self.executor.reap(&run_dir).await?;
-            let reason = StopReason::Requested;
-            let outcome = Outcome::Stopped { reason, artifact_bytes: None };
-            self.end(run_id, outcome).await?;
-            return Ok(Wait::Not);
+        if record.abandoned {
+            return self.call_off(run_id, &run_dir).await;
         }
         match self.executor.find(&run_dir).await? {
             Presence::Alive(_) => {
                 self.renew(&record).await?;
                 Ok(Wait::ChangeOrGone)
             }
-            // Where the server died on the way to a launch, there never was a supervisor.
-            Presence::Never => self.relaunch(&record, &run_dir, record.launches.max(1)).await,
-            Presence::Ended(_) => self.relaunch(&record, &run_dir, record.launches + 1).await,
+            Presence::Ended(supervisor) => self.lose(&record, &run_dir, &supervisor).await,
+            Presence::Never if record.stop.is_some() => self.call_off(run_id, &run_dir).await,
+            Presence::Never => self.launch(&record, &run_dir).await,
         }
+    }
+
+    /// Ends a run of which nothing is wanted any more.
+    async fn call_off(&self, run_id: &str, run_dir: &Path) -> Result<Wait, Error> {
+        self.executor.reap(run_dir).await?;
+        let reason = StopReason::Requested;
+        self.end(run_id, Outcome::Stopped { reason, artifact_bytes: None }).await?;
+        Ok(Wait::Not)
+    }
+
+    /// A supervisor vanished without a last report. A server that dies between this and the start
+    /// of the next one meets the same supervisor again, which counts once.
+    async fn lose(
+        &self,
+        record: &RunRecord,
+        run_dir: &Path,
+        supervisor: &Supervisor,
+    ) -> Result<Wait, Error> {
+        self.executor.reap(run_dir).await?;
+        let Supervisor { boot_id, pid, started_ticks, .. } = supervisor;
+        let name = format!("{boot_id}/{pid}/{started_ticks}");
+        let counted = self
+            .ledger
+            .update(&record.run.run_id, |record| {
+                if !record.lost.contains(&name) {
+                    record.lost.push(name.clone());
+                }
+            })
+            .await?;
+        let Some(record) = counted else { return Ok(Wait::Done) };
+        if record.lost.len() >= RUN_LAUNCHES_MAX {
+            self.end(&record.run.run_id, Outcome::Failed { reason: LOST.to_owned() }).await?;
+            return Ok(Wait::Not);
+        }
+        self.launch(&record, run_dir).await
     }
 
     /// Starts a supervisor where none lives. One that finds the state of an earlier one does not
     /// repeat its work: it reports what was left unsaid, or that the work was lost.
-    /// `launches` counts those that came to something: supervisors that were lost, and starts that
-    /// the executor refused.
-    async fn relaunch(
-        &self,
-        record: &RunRecord,
-        run_dir: &Path,
-        launches: u32,
-    ) -> Result<Wait, Error> {
+    async fn launch(&self, record: &RunRecord, run_dir: &Path) -> Result<Wait, Error> {
         let run_id = &record.run.run_id;
         self.executor.reap(run_dir).await?;
-        if launches > RUN_LAUNCHES_MAX {
-            self.end(run_id, Outcome::Failed { reason: LOST.to_owned() }).await?;
-            return Ok(Wait::Not);
-        }
         let token = Token::generate().map_err(|_| Error::Random)?;
         let token_sha256 = digest(token.expose());
         self.ledger
             .update(run_id, |record| {
-                record.launches = launches;
                 record.token_sha256 = Some(token_sha256.clone());
                 record.run.ready = false;
             })
@@ -167,14 +186,24 @@ impl Runs {
         self.write_spec(record, run_dir).await?;
         let launch =
             Launch { run_id: run_id.clone(), run_dir: run_dir.to_owned(), token, args: Vec::new() };
-        let supervisor = match self.executor.start(launch).await {
-            Ok(supervisor) => supervisor,
-            Err(error) => {
-                self.ledger.update(run_id, |record| record.launches += 1).await?;
-                return Err(error.into());
+        match self.executor.start(launch).await {
+            Ok(supervisor) => {
+                tracing::info!(run_id, pid = supervisor.pid, "supervisor started");
+                Ok(Wait::Not)
             }
-        };
-        tracing::info!(run_id, pid = supervisor.pid, "supervisor started");
+            Err(error) => self.not_started(run_id, error).await,
+        }
+    }
+
+    /// Some tries later it will not start either.
+    async fn not_started(&self, run_id: &str, error: LaunchError) -> Result<Wait, Error> {
+        let counted = self.ledger.update(run_id, |record| record.start_failures += 1).await?;
+        if counted.is_none_or(|record| record.start_failures < RUN_START_FAILURES_MAX) {
+            return Err(error.into());
+        }
+        let reason =
+            format!("InternalServerError: the host's supervisor cannot be started: {error}");
+        self.end(run_id, Outcome::Failed { reason }).await?;
         Ok(Wait::Not)
     }
 

@@ -86,8 +86,10 @@ pub(super) struct RunRecord {
     pub policies: Vec<String>,
     /// SHA-256 of the token of the supervisor started last, hexadecimal.
     pub token_sha256: Option<String>,
-    /// How often a supervisor was started for this run.
-    pub launches: u32,
+    /// Supervisors of this run that were seen to have vanished without a last report.
+    pub lost: Vec<String>,
+    /// How often a supervisor could not be started.
+    pub start_failures: u32,
     /// Access key ids of sessions that live until they are revoked; the newest last.
     pub sessions: Vec<Session>,
     /// The last report that was recorded.
@@ -130,7 +132,8 @@ impl RunRecord {
             session_name: start.session_name,
             policies: start.policies,
             token_sha256: None,
-            launches: 0,
+            lost: Vec::new(),
+            start_failures: 0,
             sessions: Vec::new(),
             sequence: 0,
             stop: None,

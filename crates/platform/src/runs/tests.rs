@@ -271,6 +271,46 @@ async fn a_supervisor_that_keeps_vanishing_fails_the_run() {
 }
 
 #[tokio::test]
+async fn a_supervisor_that_cannot_be_started_fails_the_run_in_the_end() {
+    let world = World::new();
+    world.executor.on_start(|_| Script::FailToStart("no processes left".to_owned()));
+    let server = world.serve().await;
+    let runs = Arc::clone(&server.runs);
+    server.stop().await;
+    let run_id = Runs::new_id().unwrap();
+    runs.start(start_run(&run_id, 1 << 30)).await.unwrap();
+    for _ in 1..crate::limits::RUN_START_FAILURES_MAX {
+        assert!(runs.step(&run_id).await.is_err());
+        assert!(runs.get(&run_id).await.unwrap().unwrap().end.is_none());
+    }
+    runs.step(&run_id).await.unwrap();
+    let end = runs.get(&run_id).await.unwrap().unwrap().end.unwrap();
+    let Outcome::Failed { reason } = end.outcome else { panic!() };
+    assert!(reason.contains("cannot be started"), "{reason}");
+}
+
+#[tokio::test]
+async fn a_server_that_keeps_dying_before_the_start_costs_the_run_nothing() {
+    let world = World::new();
+    let server = world.serve().await;
+    let runs = Arc::clone(&server.runs);
+    server.stop().await;
+    let run_id = Runs::new_id().unwrap();
+    runs.start(start_run(&run_id, 1 << 30)).await.unwrap();
+    runs.step(&run_id).await.unwrap();
+    let launch = world.launched(1).await;
+    world.executor.end(&launch.run_dir);
+    // It found the loss and died before it had started a successor, many times.
+    world.executor.on_start(|_| Script::FailToStart("killed".to_owned()));
+    for _ in 0..5 {
+        assert!(runs.step(&run_id).await.is_err());
+    }
+    world.executor.on_start(|_| Script::Run);
+    runs.step(&run_id).await.unwrap();
+    assert!(runs.get(&run_id).await.unwrap().unwrap().end.is_none());
+}
+
+#[tokio::test]
 async fn a_successor_may_say_what_a_lost_supervisor_left_unsaid() {
     let world = World::new();
     let server = world.serve().await;
