@@ -40,7 +40,8 @@ impl Violations {
         let quoted = format!("'{value}'");
         let characters = value.chars().count();
         if characters < *length.start() {
-            let bound = format!("Member must have length greater than or equal to {}", length.start());
+            let bound =
+                format!("Member must have length greater than or equal to {}", length.start());
             self.add(member, &quoted, &bound);
         }
         if characters > *length.end() {
@@ -48,17 +49,22 @@ impl Violations {
             self.add(member, &quoted, &bound);
         }
         if !fits(value) {
-            let constraint =
-                format!("Member must satisfy regular expression pattern: {pattern}");
+            let constraint = format!("Member must satisfy regular expression pattern: {pattern}");
             self.add(member, &quoted, &constraint);
         }
     }
 
-    pub fn range(&mut self, member: &str, value: Option<i64>, range: std::ops::RangeInclusive<i64>) {
+    pub fn range(
+        &mut self,
+        member: &str,
+        value: Option<i64>,
+        range: std::ops::RangeInclusive<i64>,
+    ) {
         let Some(value) = value else { return };
         let quoted = format!("'{value}'");
         if value < *range.start() {
-            let bound = format!("Member must have value greater than or equal to {}", range.start());
+            let bound =
+                format!("Member must have value greater than or equal to {}", range.start());
             self.add(member, &quoted, &bound);
         }
         if value > *range.end() {
@@ -70,8 +76,7 @@ impl Violations {
     pub fn one_of(&mut self, member: &str, value: Option<&str>, values: &[&str]) {
         let Some(value) = value else { return };
         if !values.contains(&value) {
-            let constraint =
-                format!("Member must satisfy enum value set: [{}]", values.join(", "));
+            let constraint = format!("Member must satisfy enum value set: [{}]", values.join(", "));
             self.add(member, &format!("'{value}'"), &constraint);
         }
     }

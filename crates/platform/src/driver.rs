@@ -24,12 +24,17 @@ pub async fn drive<F, Fut>(
             table.mark_unchanged();
         }
         reconcile().await;
-        let changed = futures::future::select_all(
-            tables.iter_mut().map(|table| Box::pin(table.changed())),
-        );
+        let changed = async {
+            // The combinator panics on nothing to wait for.
+            if tables.is_empty() {
+                return std::future::pending().await;
+            }
+            let changes = tables.iter_mut().map(|table| Box::pin(table.changed()));
+            futures::future::select_all(changes).await;
+        };
         tokio::select! {
             () = shutdown.cancelled() => return,
-            _ = changed => {}
+            () = changed => {}
             () = tokio::time::sleep(tick) => {}
         }
     }

@@ -1,30 +1,36 @@
-//! Draws cartoon dogs: `draw FOLDER [BREEDS [PICTURES]]`, and `FOLDER/sheet.png` to look at them.
+//! Draws a data set of cartoon dogs, and a sheet of them to look at: `draw FOLDER [BREEDS]`.
 
 use std::error::Error;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use kennel_vision::draw;
+use kennel_vision::draw::{self, Options};
 use kennel_vision::plot::{self, Tile};
 
-const COLUMNS: usize = 6;
+/// Pictures of each breed on the sheet.
+const SHOWN: usize = 6;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut args = std::env::args().skip(1);
-    let folder = args.next().ok_or("usage: draw FOLDER [BREEDS [PICTURES]]")?;
-    let breeds: usize = args.next().map_or(Ok(12), |text| text.parse())?;
-    let pictures: u64 = args.next().map_or(Ok(COLUMNS as u64), |text| text.parse())?;
+    let folder = PathBuf::from(args.next().ok_or("usage: draw FOLDER [BREEDS]")?);
+    let mut options = Options::default();
+    if let Some(breeds) = args.next() {
+        options.breeds = breeds.parse()?;
+    }
+    let summary = draw::dataset(&folder, &options, &mut |_| {})?;
     let mut tiles = Vec::new();
-    for breed in 0..breeds {
-        for picture in 0..pictures {
-            let image = draw::picture(breed, (breed as u64) << 32 | picture, 299, 7)?;
-            let predicted = format!("breed {}", breed + 1);
+    for breed in &summary.breeds {
+        for image in pictures(&folder.join("train").join(breed))? {
+            let predicted = breed.clone();
             tiles.push(Tile { image, predicted, probability: 1.0, expected: None });
         }
     }
-    std::fs::create_dir_all(&folder)?;
-    std::fs::write(
-        Path::new(&folder).join("sheet.png"),
-        plot::contact_sheet("Drawn dogs", &tiles)?,
-    )?;
+    std::fs::write(folder.join("sheet.png"), plot::contact_sheet("Drawn dogs", &tiles)?)?;
     Ok(())
+}
+
+fn pictures(folder: &Path) -> Result<Vec<Vec<u8>>, std::io::Error> {
+    let entries: Result<Vec<_>, _> = std::fs::read_dir(folder)?.collect();
+    let mut paths: Vec<PathBuf> = entries?.into_iter().map(|entry| entry.path()).collect();
+    paths.sort();
+    paths.iter().take(SHOWN).map(std::fs::read).collect()
 }

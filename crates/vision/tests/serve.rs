@@ -212,6 +212,32 @@ async fn a_head_behind_a_backbone_answers_as_a_model_in_one_piece() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn more_requests_than_there_are_places_are_told_to_come_back() {
+    let base = tempfile::tempdir().unwrap();
+    write_model(base.path());
+    let server = Server::ready(base.path()).await;
+    let head = "POST /invocations HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n";
+    let mut waiting = Vec::new();
+    for _ in 0..32 {
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        stream.write_all(head.as_bytes()).await.unwrap();
+        waiting.push(stream);
+    }
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while server.invoke("Content-Type: image/png\r\n", &png(7)).await.0 != 429 {
+        assert!(Instant::now() < deadline, "never refused");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(server.get("/ping").await.0, 200);
+    // Once the others are gone there is room again.
+    drop(waiting);
+    while server.invoke("Content-Type: image/png\r\n", &png(7)).await.0 != 200 {
+        assert!(Instant::now() < deadline, "never accepted again");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn stopping_finishes_what_was_accepted() {
     let base = tempfile::tempdir().unwrap();
     write_model(base.path());

@@ -199,12 +199,20 @@ pub enum StopReason {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Order {
     /// Answers `Hello`.
-    Welcome { credentials: Credentials },
+    Welcome {
+        credentials: Credentials,
+    },
     /// Replaces the credentials before they expire.
-    Renew { credentials: Credentials },
-    Acknowledged { sequence: u64 },
+    Renew {
+        credentials: Credentials,
+    },
+    Acknowledged {
+        sequence: u64,
+    },
     /// SIGTERM, `grace_secs`, SIGKILL. Training uploads what there is; serving drains first.
-    Stop { grace_secs: u64 },
+    Stop {
+        grace_secs: u64,
+    },
     /// This run is not (or no longer) wanted: kill the workload, upload nothing, exit.
     Abandon,
 }

@@ -1,12 +1,13 @@
 //! One module per AWS service, one file per operation.
 
 pub mod logs;
-pub mod s3;
 pub mod runtime;
+pub mod s3;
 pub mod sagemaker;
 pub mod sts;
 
 use crate::registry::Service;
 
 /// Every API this server speaks, besides S3.
-pub static ALL: &[&Service] = &[&logs::SERVICE, &runtime::SERVICE, &sagemaker::SERVICE, &sts::SERVICE];
+pub static ALL: &[&Service] =
+    &[&logs::SERVICE, &runtime::SERVICE, &sagemaker::SERVICE, &sts::SERVICE];

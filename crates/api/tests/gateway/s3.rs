@@ -262,6 +262,14 @@ async fn the_log_holds_one_audit_line_a_request_and_no_secret() {
     }
 }
 
+#[test]
+fn the_documentation_names_every_operation() {
+    let page = include_str!("../../../../docs/s3.md");
+    let words: BTreeSet<&str> = page.split(|each: char| !each.is_alphanumeric()).collect();
+    let missing: Vec<_> = s3::operations().filter(|name| !words.contains(name)).collect();
+    assert!(missing.is_empty(), "docs/s3.md leaves out {missing:?}");
+}
+
 /// One request of every operation, as somebody without any right would send it.
 const REQUESTS: [(&str, &str, &str); 27] = [
     ("AbortMultipartUpload", "DELETE", "/dogs/k?uploadId=u"),

@@ -324,6 +324,19 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_host_that_does_not_speak_tls_is_said() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.unwrap();
+        });
+        let url = format!("https://127.0.0.1:{port}/");
+        let error = fetcher(true, None).fetch(&url).await.unwrap_err();
+        assert!(matches!(error, Error::Tls(_)), "{error}");
+    }
+
+    #[tokio::test]
     async fn behind_a_proxy_it_asks_for_a_tunnel_and_private_literals_are_still_refused() {
         let (port, asked) = server(&[
             "HTTP/1.1 200 Connection established\r\n\r\n",

@@ -22,6 +22,32 @@ use crate::context::{Caller, Context};
 use crate::operation::Access;
 use crate::request_id::RequestId;
 
+/// What `s3s` takes a request for that names no subresource it knows.
+const PLAIN: [&str; 10] = [
+    "CreateBucket",
+    "DeleteBucket",
+    "DeleteObject",
+    "GetObject",
+    "HeadBucket",
+    "HeadObject",
+    "ListBuckets",
+    "ListObjects",
+    "ListObjectsV2",
+    "PutObject",
+];
+
+/// Parameters of these operations that may be there and empty.
+const EMPTY_ALLOWED: [&str; 8] = [
+    "continuation-token",
+    "delimiter",
+    "encoding-type",
+    "marker",
+    "prefix",
+    "start-after",
+    "versionId",
+    "x-id",
+];
+
 pub(super) struct Gate {
     platform: Arc<Platform>,
 }
@@ -67,6 +93,7 @@ impl S3Access for Gate {
         check_owner(&context, cx.headers())?;
         attributes::check_supported(cx.headers())?;
         check_version(cx.uri())?;
+        check_subresource(cx.s3_op().name(), cx.uri())?;
         cx.extensions_mut().insert(context);
         Ok(())
     }
@@ -111,8 +138,27 @@ fn check_owner(context: &Context, headers: &HeaderMap) -> S3Result<()> {
 fn check_version(uri: &Uri) -> S3Result<()> {
     match query_value(uri, "versionId") {
         None => Ok(()),
-        Some(version) if version == "null" => Ok(()),
+        Some(version) if version == "null" || version.is_empty() => Ok(()),
         Some(_) => Err(s3_error!(InvalidArgument, "Invalid version id specified")),
+    }
+}
+
+/// A query name without a value asks for something other than the object or the bucket itself. One
+/// that `s3s` does not know it would take for nothing: `PUT /b/k?renameObject` for a PutObject.
+fn check_subresource(operation: &str, uri: &Uri) -> S3Result<()> {
+    if !PLAIN.contains(&operation) {
+        return Ok(());
+    }
+    let bare = uri.query().unwrap_or_default().split('&').filter_map(|pair| {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        (value.is_empty() && !name.is_empty()).then_some(name)
+    });
+    match bare.into_iter().find(|name| !EMPTY_ALLOWED.contains(name)) {
+        None => Ok(()),
+        Some(name) => Err(s3_error!(
+            NotImplemented,
+            "A parameter you provided implies functionality that is not implemented: {name}"
+        )),
     }
 }
 
@@ -206,6 +252,18 @@ mod tests {
         assert!(check_signed_headers(&headers(&[("range", "bytes=0-1")]), &url).is_ok());
         let added = headers(&[("x-amz-copy-source", "other/secret")]);
         assert!(check_signed_headers(&added, &url).is_err());
+    }
+
+    #[test]
+    fn a_subresource_nobody_knows_is_refused_by_name() {
+        let refusal = |operation, uri| check_subresource(operation, &Uri::from_static(uri)).err();
+        let renamed = refusal("PutObject", "/b/k?renameObject").unwrap();
+        assert_eq!(renamed.code().as_str(), "NotImplemented");
+        assert!(renamed.message().unwrap().ends_with("renameObject"));
+        assert!(refusal("ListObjects", "/b?abac=").is_some());
+        assert!(refusal("ListObjectsV2", "/b?list-type=2&prefix=&delimiter=/").is_none());
+        assert!(refusal("PutObject", "/b/k?x-id=PutObject").is_none());
+        assert!(refusal("CreateMultipartUpload", "/b/k?uploads").is_none());
     }
 
     #[test]
