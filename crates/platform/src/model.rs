@@ -209,3 +209,124 @@ pub enum Error {
     #[error(transparent)]
     Table(#[from] table::Error),
 }
+
+#[cfg(test)]
+mod tests {
+    use kennel_exec::ScriptedExecutor;
+    use kennel_store::memory::{MemoryBlobs, MemoryRecords, MemoryStreams};
+
+    use super::*;
+    use crate::Platform;
+    use crate::clock::ManualClock;
+    use crate::identity::RootKey;
+    use crate::objects::{Condition, NewObject};
+
+    const ARTIFACT: &str = "s3://models/dogs/model.tar.gz";
+
+    #[tokio::test]
+    async fn a_model_is_kept_with_its_tags_until_it_is_deleted() {
+        let World { platform, .. } = world().await;
+        let tags = vec![Tag { key: "team".to_owned(), value: "kennel".to_owned() }];
+        let new = NewModel { tags: tags.clone(), ..new("Dogs", Some(ARTIFACT)) };
+        let made = platform.models.create(new.clone()).await.unwrap();
+        let arn = platform.models.arn(&made.name);
+        assert_eq!(arn, "arn:aws:sagemaker:us-east-1:123456789012:model/dogs");
+        assert_eq!(platform.models.get(&name("DOGS")).await.unwrap(), made);
+        assert_eq!(platform.tags.list(&arn).await.unwrap(), tags);
+        let again = platform.models.create(new).await;
+        assert!(matches!(again, Err(Error::Exists(_))));
+        platform.models.delete(&name("dogs")).await.unwrap();
+        assert!(matches!(platform.models.delete(&name("dogs")).await, Err(Error::Absent(_))));
+        assert!(platform.tags.list(&arn).await.unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn what_could_not_serve_is_refused() {
+        let World { platform, .. } = world().await;
+        let create = async |new: NewModel| platform.models.create(new).await.unwrap_err();
+        assert!(matches!(create(new("dogs", None)).await, Error::ArtifactRequired));
+        for absent in ["s3://models/none.tar.gz", "s3://nowhere/model.tar.gz"] {
+            let error = create(new("dogs", Some(absent))).await;
+            assert!(matches!(error, Error::ArtifactAbsent { .. }), "{error}");
+        }
+        let mut foreign = new("dogs", Some(ARTIFACT));
+        foreign.container.image = "somebody/else:1".to_owned();
+        assert!(matches!(create(foreign).await, Error::Image(_)));
+        assert!(!platform.models.exists("dogs").await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn models_are_listed_newest_first_and_by_name() {
+        let World { platform, clock, .. } = world().await;
+        for model in ["b", "a", "c"] {
+            platform.models.create(new(model, Some(ARTIFACT))).await.unwrap();
+            clock.advance_ms(1);
+        }
+        let listed = async |by, descending| {
+            let order = Order { by, descending, after: None, limit: 10 };
+            let page = platform.models.list(&Filter::default(), &order).await.unwrap();
+            page.items.iter().map(|model| model.name.key()).collect::<String>()
+        };
+        assert_eq!(listed(SortBy::CreationTime, true).await, "cab");
+        assert_eq!(listed(SortBy::Name, false).await, "abc");
+    }
+
+    struct World {
+        platform: Platform,
+        clock: Arc<ManualClock>,
+        _data_dir: tempfile::TempDir,
+    }
+
+    async fn world() -> World {
+        let data_dir = tempfile::tempdir().unwrap();
+        let clock = Arc::new(ManualClock::at_ms(1_700_000_000_000));
+        let backends = Backends {
+            records: Arc::new(MemoryRecords::new()),
+            blobs: Arc::new(MemoryBlobs::new()),
+            streams: Arc::new(MemoryStreams::new()),
+            clock: clock.clone(),
+        };
+        let config = Config {
+            account: "123456789012".to_owned(),
+            region: "us-east-1".to_owned(),
+            api_endpoint: "http://127.0.0.1:1".to_owned(),
+            data_dir: data_dir.path().to_owned(),
+        };
+        let executor = Arc::new(ScriptedExecutor::new());
+        let key = RootKey::random().unwrap();
+        let platform = Platform::open(config, backends, key, executor).await.unwrap();
+        let objects = &platform.objects;
+        objects.create_bucket("models", Default::default()).await.unwrap();
+        let body: Vec<Result<_, objects::BodyError>> = vec![Ok(bytes::Bytes::from("archive"))];
+        let mut body: objects::Body<'_> = Box::pin(futures::stream::iter(body));
+        let received = objects.receive(&mut body, &[], u64::MAX).await.unwrap();
+        let (new, any) = (NewObject::default(), Condition::None);
+        objects.put("models", "dogs/model.tar.gz", received, new, &any).await.unwrap();
+        World { platform, clock, _data_dir: data_dir }
+    }
+
+    fn new(model: &str, artifact: Option<&str>) -> NewModel {
+        let artifact = artifact.map(|uri| Artifact {
+            location: S3Location::parse(uri).unwrap(),
+            given: ArtifactMember::ModelDataUrl,
+        });
+        NewModel {
+            name: name(model),
+            role: RoleArn::parse("arn:aws:iam::123456789012:role/kennel").unwrap(),
+            container: Container {
+                hostname: None,
+                image: image::IMAGE_CLASSIFICATION.to_owned(),
+                artifact,
+                environment: BTreeMap::new(),
+            },
+            in_list: false,
+            network_isolation: false,
+            vpc: None,
+            tags: Vec::new(),
+        }
+    }
+
+    fn name(text: &str) -> EntityName {
+        EntityName::parse(text).unwrap()
+    }
+}
