@@ -4,6 +4,7 @@
 //! acknowledged; one that does not follow the last recorded report is left to be sent again.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use kennel_exec::Token;
@@ -17,6 +18,10 @@ use super::run::{RunRecord, StageAt};
 use super::{Error, Runs, digest};
 use crate::identity;
 
+/// A store that cannot be read for so many tries will not be read by anybody.
+const LOOK_UPS_MAX: u32 = 50;
+const LOOK_UP_RETRY: Duration = Duration::from_millis(200);
+
 /// Knows the token of each run's newest supervisor by its digest alone.
 pub(super) struct Doorkeeper {
     pub ledger: Ledger,
@@ -25,10 +30,24 @@ pub(super) struct Doorkeeper {
 #[async_trait]
 impl Verifier for Doorkeeper {
     async fn verify(&self, run_id: &str, token: &Token) -> bool {
-        let Ok(Some(record)) = self.ledger.get(run_id).await else { return false };
+        let Some(record) = self.look_up(run_id).await else { return false };
         // What is compared are digests of a random token: an attacker who learns how many of
         // their characters agree has learned nothing of the token.
         !record.forgotten && record.token_sha256 == Some(digest(token.expose()))
+    }
+}
+
+impl Doorkeeper {
+    /// A refusal ends the run, so that a store that fails for a moment must not be one.
+    async fn look_up(&self, run_id: &str) -> Option<RunRecord> {
+        for _ in 0..LOOK_UPS_MAX {
+            match self.ledger.get(run_id).await {
+                Ok(record) => return record,
+                Err(error) => tracing::warn!(run_id, error = ?error, "a run cannot be looked up"),
+            }
+            tokio::time::sleep(LOOK_UP_RETRY).await;
+        }
+        None
     }
 }
 

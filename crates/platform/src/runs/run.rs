@@ -87,8 +87,10 @@ pub(super) struct RunRecord {
     /// SHA-256 of the token of the supervisor started last, hexadecimal.
     pub token_sha256: Option<String>,
     /// Supervisors of this run that were seen to have vanished without a last report.
+    #[serde(default)]
     pub lost: Vec<String>,
     /// How often a supervisor could not be started.
+    #[serde(default)]
     pub start_failures: u32,
     /// Access key ids of sessions that live until they are revoked; the newest last.
     pub sessions: Vec<Session>,
