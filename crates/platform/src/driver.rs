@@ -30,7 +30,7 @@ pub async fn drive<F, Fut>(
                 return std::future::pending().await;
             }
             let changes = tables.iter_mut().map(|table| Box::pin(table.changed()));
-            futures::future::select_all(changes).await;
+            let (_changed, _index, _others) = futures::future::select_all(changes).await;
         };
         tokio::select! {
             () = shutdown.cancelled() => return,

@@ -56,7 +56,7 @@ pub struct InvokeEndpoint;
 
 /// The endpoint's name as the path has it.
 pub struct Route {
-    endpoint_name: String,
+    pub(super) endpoint_name: String,
 }
 
 #[async_trait]

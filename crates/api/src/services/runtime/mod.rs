@@ -4,6 +4,8 @@
 
 pub mod invoke_endpoint;
 mod model_error;
+#[cfg(test)]
+mod tests;
 mod transport;
 
 use kennel_wire::Protocol;
