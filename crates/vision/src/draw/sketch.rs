@@ -94,6 +94,15 @@ pub fn oval(x: f32, y: f32, across: f32, down: f32) -> Option<Path> {
     PathBuilder::from_oval(Rect::from_ltrb(x - across, y - down, x + across, y + down)?)
 }
 
+/// Several paths as one.
+pub fn joined(paths: impl Iterator<Item = Path>) -> Option<Path> {
+    let mut builder = PathBuilder::new();
+    for path in paths {
+        builder.push_path(&path);
+    }
+    builder.finish()
+}
+
 /// The outline through `points` with tufts of about `size`: fur instead of skin.
 pub fn tufted(points: &[Xy], size: f32, depth: f32) -> Option<Path> {
     let outline = sampled(points);
