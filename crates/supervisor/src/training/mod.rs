@@ -14,6 +14,7 @@ mod keys;
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use kennel_client::{Put, S3};
@@ -29,6 +30,7 @@ use crate::state::Phase;
 use crate::tree::Folder;
 use crate::workload::{self, BASE, Plan, Workload};
 use crate::{Context, LOST};
+use checkpoints::Sync;
 
 /// Below `/opt/ml`; the contract's names.
 const MODEL: &str = "model";
@@ -38,12 +40,7 @@ const OUTPUT_FAILURE: &str = "output/failure";
 /// Does what is left to do of the job, and gives its outcome. Dropped in the middle, it leaves no
 /// process behind.
 pub(crate) async fn run(context: &Context, work: &TrainingWork, log: &LogWriter) -> Outcome {
-    let ended = match context.state.phase() {
-        Phase::Fresh => work_through(context, work, log).await,
-        Phase::Exited { exit, stopped } => finish(context, work, &exit, stopped).await,
-        Phase::Working | Phase::Ended => Err(Failure::Internal(LOST.to_owned())),
-    };
-    match ended {
+    match go_on(context, work, log).await {
         Ok(outcome) => outcome,
         Err(failure) => {
             log.say(failure.reason()).await;
@@ -52,14 +49,32 @@ pub(crate) async fn run(context: &Context, work: &TrainingWork, log: &LogWriter)
     }
 }
 
-async fn work_through(
+async fn go_on(
     context: &Context,
     work: &TrainingWork,
     log: &LogWriter,
 ) -> Result<Outcome, Failure> {
+    let sync = work.checkpoints.as_ref();
+    let sync =
+        sync.map(|checkpoints| Sync::new(context.client.s3(), checkpoints, &context.run_dir));
+    let sync = sync.transpose()?.map(Arc::new);
+    let sync = sync.as_ref();
+    match context.state.phase() {
+        Phase::Fresh => work_through(context, work, sync, log).await,
+        Phase::Exited { exit, stopped } => finish(context, work, sync, &exit, stopped).await,
+        Phase::Working | Phase::Ended => Err(Failure::Internal(LOST.to_owned())),
+    }
+}
+
+async fn work_through(
+    context: &Context,
+    work: &TrainingWork,
+    sync: Option<&Arc<Sync>>,
+    log: &LogWriter,
+) -> Result<Outcome, Failure> {
     context.stage(Stage::Downloading, "Downloading input data").await?;
     let staged = tokio::select! {
-        staged = stage(context, work) => staged,
+        staged = stage(context, work, sync) => staged,
         // Nothing ran, nothing is uploaded.
         _grace = context.post.stopped() => {
             return Ok(Outcome::Stopped { reason: StopReason::Requested, artifact_bytes: None });
@@ -69,13 +84,17 @@ async fn work_through(
     let message = "Training image download completed. Training in progress.";
     context.stage(Stage::Training, message).await?;
     context.enter(Phase::Working).await?;
-    let (exit, stopped) = train(context, work, log).await?;
+    let (exit, stopped) = train(context, work, sync, log).await?;
     context.enter(Phase::Exited { exit: exit.clone(), stopped }).await?;
-    finish(context, work, &exit, stopped).await
+    finish(context, work, sync, &exit, stopped).await
 }
 
 /// Everything the workload finds when it starts.
-async fn stage(context: &Context, work: &TrainingWork) -> Result<(), Failure> {
+async fn stage(
+    context: &Context,
+    work: &TrainingWork,
+    sync: Option<&Arc<Sync>>,
+) -> Result<(), Failure> {
     let base = context.run_dir.join(BASE);
     let s3 = context.client.s3();
     let fresh = base.clone();
@@ -89,8 +108,8 @@ async fn stage(context: &Context, work: &TrainingWork) -> Result<(), Failure> {
         let staged = channels::stage(&s3, channel, &directory).await?;
         tracing::info!(channel = channel.name, staged.files, staged.bytes, "staged");
     }
-    if let Some(checkpoints) = &work.checkpoints {
-        checkpoints::restore(&s3, checkpoints, &context.run_dir).await?;
+    if let Some(sync) = sync {
+        sync.restore().await?;
     }
     Ok(())
 }
@@ -99,6 +118,7 @@ async fn stage(context: &Context, work: &TrainingWork) -> Result<(), Failure> {
 async fn train(
     context: &Context,
     work: &TrainingWork,
+    sync: Option<&Arc<Sync>>,
     log: &LogWriter,
 ) -> Result<(Exit, Option<StopReason>), Failure> {
     let relays = relay::Relays::open(context)?;
@@ -108,10 +128,7 @@ async fn train(
         ("SAGEMAKER_JOB_NAME".to_owned(), work.job_name.clone()),
     ]);
     env.extend(relays.env());
-    let binds = match &work.checkpoints {
-        Some(checkpoints) => checkpoints::bind(checkpoints, &context.run_dir)?,
-        None => Vec::new(),
-    };
+    let binds = sync.and_then(|sync| sync.bind()).into_iter().collect();
     let mut workload = Workload::start(
         Plan {
             run_dir: &context.run_dir,
@@ -128,9 +145,7 @@ async fn train(
     )
     .await?;
     tracing::info!(limiter = workload.limiter(), "the workload runs");
-    let _syncing = work.checkpoints.as_ref().map(|checkpoints| {
-        checkpoints::keep_uploading(context.client.s3(), checkpoints.clone(), &context.run_dir)
-    });
+    let _syncing = sync.cloned().map(Sync::keep_uploading);
     let max_runtime = Duration::from_secs(work.max_runtime_secs);
     let grace = tokio::select! {
         exit = workload.wait() => return Ok((exit, None)),
@@ -149,6 +164,7 @@ async fn train(
 async fn finish(
     context: &Context,
     work: &TrainingWork,
+    sync: Option<&Arc<Sync>>,
     exit: &Exit,
     stopped: Option<StopReason>,
 ) -> Result<Outcome, Failure> {
@@ -156,8 +172,8 @@ async fn finish(
     context.stage(Stage::Uploading, "Uploading generated training model").await?;
     let base = Folder::open(&context.run_dir.join(BASE))
         .map_err(Failure::io("what the workload wrote cannot be read"))?;
-    if let Some(checkpoints) = &work.checkpoints {
-        checkpoints::upload_all(&s3, checkpoints, &context.run_dir).await?;
+    if let Some(sync) = sync {
+        sync.upload().await?;
     }
     upload_output(&s3, work, &base).await?;
     if let (None, Err(failure)) = (stopped, judge(context, exit, &base)) {

@@ -21,6 +21,7 @@ struct Content {
     objects: BTreeMap<String, Bytes>,
     parts: BTreeMap<u32, Bytes>,
     lines: Vec<String>,
+    puts: Vec<String>,
     /// How many PutLogEvents calls are still to be answered 503.
     log_failures: u32,
 }
@@ -56,6 +57,11 @@ impl Aws {
 
     pub fn lines(&self) -> Vec<String> {
         self.lock().lines.clone()
+    }
+
+    /// What was stored through the API.
+    pub fn puts(&self) -> Vec<String> {
+        self.lock().puts.clone()
     }
 
     pub fn fail_logs(&self, times: u32) {
@@ -100,6 +106,7 @@ impl Aws {
                 answer(200, "")
             }
             (&Method::PUT, None) => {
+                content.puts.push(path.clone());
                 content.objects.insert(path, body);
                 answer(200, "")
             }

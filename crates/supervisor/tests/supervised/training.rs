@@ -147,9 +147,12 @@ async fn checkpoints() {
     });
     let mut rig = Rig::new(Work::Training(work)).await;
     rig.aws.put("out/saved/step", "41");
+    rig.aws.put("out/saved/old/step", "40");
     rig.start().await;
     assert!(matches!(rig.outcome().await, Outcome::Completed { .. }));
     assert_eq!(rig.aws.get("out/saved/step").unwrap(), "41+1");
+    let puts = rig.aws.puts();
+    assert!(!puts.contains(&"out/saved/old/step".to_owned()), "unchanged: {puts:?}");
 }
 
 async fn own_credentials() {
