@@ -216,21 +216,25 @@ async fn more_requests_than_there_are_places_are_told_to_come_back() {
     let base = tempfile::tempdir().unwrap();
     write_model(base.path());
     let server = Server::ready(base.path()).await;
+    // Requests whose bodies never come hold every place; one more is refused.
     let head = "POST /invocations HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n";
-    let mut waiting = Vec::new();
-    for _ in 0..32 {
+    let mut answers = tokio::task::JoinSet::new();
+    for _ in 0..33 {
         let mut stream = TcpStream::connect(server.address).await.unwrap();
         stream.write_all(head.as_bytes()).await.unwrap();
-        waiting.push(stream);
+        answers.spawn(async move {
+            let mut answer = [0; 12];
+            stream.read_exact(&mut answer).await.unwrap();
+            answer
+        });
     }
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while server.invoke("Content-Type: image/png\r\n", &png(7)).await.0 != 429 {
-        assert!(Instant::now() < deadline, "never refused");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    let limit = Duration::from_secs(20);
+    let first = tokio::time::timeout(limit, answers.join_next()).await.unwrap();
+    assert_eq!(&first.unwrap().unwrap(), b"HTTP/1.1 429");
     assert_eq!(server.get("/ping").await.0, 200);
     // Once the others are gone there is room again.
-    drop(waiting);
+    answers.shutdown().await;
+    let deadline = Instant::now() + limit;
     while server.invoke("Content-Type: image/png\r\n", &png(7)).await.0 != 200 {
         assert!(Instant::now() < deadline, "never accepted again");
         tokio::time::sleep(Duration::from_millis(5)).await;
