@@ -78,7 +78,33 @@ fn ears(sketch: &mut Sketch, breed: &Breed, mood: Mood, random: &mut Random) {
     let colour = ear_colour(breed);
     let wide = breed.head;
     let lift = mood.perk;
-    let right: Vec<Xy> = match breed.ears {
+    let right = ear_outline(breed.ears, lift);
+    let right: Vec<Xy> = right.iter().map(|(x, y)| (x * wide, *y)).collect();
+    for points in [right.clone(), mirrored(&right).into_iter().rev().collect()] {
+        let path = match (breed.ears, breed.texture) {
+            (Ears::Puffs, _) | (_, Coat::Curly) => tufted(&points, 17.0, 0.6),
+            (Ears::Pointed | Ears::Bat | Ears::Button, _) | (_, Coat::Smooth) => blob(&points),
+            (_, Coat::Fluffy | Coat::Wiry) => tufted(&points, 13.0, 0.45),
+        };
+        sketch.shape(path.clone(), colour);
+        let clip = sketch.clip(path.as_ref());
+        fur::texture(sketch, breed, (-80.0, -100.0, 80.0, 60.0), &clip, random);
+        sketch.glaze_within(
+            blob(&points.iter().map(|(x, y)| (x * 1.12, y + 24.0)).collect::<Vec<_>>()),
+            0x2a1620,
+            0.08,
+            &clip,
+        );
+        sketch.outline(path);
+    }
+    for side in [1.0, -1.0] {
+        inner_ear(sketch, breed, side * wide, lift);
+    }
+}
+
+/// The right ear, clockwise. `lift` turns its tip outwards.
+fn ear_outline(ears: Ears, lift: f32) -> Vec<Xy> {
+    match ears {
         Ears::Long => vec![
             (26.0, -41.0),
             (50.0, -36.0),
@@ -133,27 +159,6 @@ fn ears(sketch: &mut Sketch, breed: &Breed, mood: Mood, random: &mut Random) {
             (44.0, 38.0),
             (38.0, 6.0),
         ],
-    };
-    let right: Vec<Xy> = right.iter().map(|(x, y)| (x * wide, *y)).collect();
-    for points in [right.clone(), mirrored(&right).into_iter().rev().collect()] {
-        let path = match (breed.ears, breed.texture) {
-            (Ears::Puffs, _) | (_, Coat::Curly) => tufted(&points, 17.0, 0.6),
-            (Ears::Pointed | Ears::Bat | Ears::Button, _) | (_, Coat::Smooth) => blob(&points),
-            (_, Coat::Fluffy | Coat::Wiry) => tufted(&points, 13.0, 0.45),
-        };
-        sketch.shape(path.clone(), colour);
-        let clip = sketch.clip(path.as_ref());
-        fur::texture(sketch, breed, (-80.0, -100.0, 80.0, 60.0), &clip, random);
-        sketch.glaze_within(
-            blob(&points.iter().map(|(x, y)| (x * 1.12, y + 24.0)).collect::<Vec<_>>()),
-            0x2a1620,
-            0.08,
-            &clip,
-        );
-        sketch.outline(path);
-    }
-    for side in [1.0, -1.0] {
-        inner_ear(sketch, breed, side * wide, lift);
     }
 }
 
