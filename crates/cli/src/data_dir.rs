@@ -27,12 +27,6 @@ pub struct ServerFacts {
     pub endpoint: String,
     pub account: String,
     pub region: String,
-    pub isolation: String,
-    pub isolation_reason: String,
-    pub limiter: String,
-    pub limiter_reason: String,
-    pub cpus: u32,
-    pub memory_bytes: u64,
     pub engine: String,
 }
 

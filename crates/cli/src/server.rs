@@ -1,9 +1,9 @@
 //! The server's wiring: the one place that names concrete backends.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
-use kennel_exec::{Executor, ProcessExecutor};
+use kennel_exec::ProcessExecutor;
 use kennel_platform::clock::{Clock, SystemClock};
 use kennel_platform::{Backends, Config, Platform};
 use kennel_store::SqliteRecords;
@@ -48,24 +48,17 @@ impl Server {
         let config = Config {
             account: settings.account,
             region: settings.region,
-            api_endpoint: format!("http://{address}"),
+            api_endpoint: format!("http://{}", reachable(address)),
             data_dir: data_dir.path().to_path_buf(),
         };
         let executor =
             ProcessExecutor::new().await.map_err(|error| failed("the executor", &error))?;
-        let capability = executor.capability();
         let facts = ServerFacts {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
             endpoint: config.api_endpoint.clone(),
             account: config.account.clone(),
             region: config.region.clone(),
-            isolation: capability.isolation.to_string(),
-            isolation_reason: capability.isolation_reason,
-            limiter: capability.limiter.to_string(),
-            limiter_reason: capability.limiter_reason,
-            cpus: capability.cpus,
-            memory_bytes: capability.memory_bytes,
             engine: engine(),
         };
         let backends = open_stores(&data_dir).await?;
@@ -104,9 +97,26 @@ fn lock(data_dir: &DataDir) -> Result<DataDirLock, Failure> {
 async fn bind(listen: SocketAddr) -> Result<TcpListener, Failure> {
     TcpListener::bind(listen).await.map_err(|error| {
         let message = format!("cannot listen on {listen}");
-        Failure::caused(Kind::Environment, &message, &error)
-            .hinted("another program has the port; choose one with --listen 127.0.0.1:PORT")
+        let failure = Failure::caused(Kind::Environment, &message, &error);
+        if error.kind() == std::io::ErrorKind::AddrInUse {
+            return failure
+                .hinted("another program has the port; choose one with --listen 127.0.0.1:PORT");
+        }
+        failure
     })
+}
+
+/// Where workloads reach a server that listens on every address of the machine.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    match address {
+        SocketAddr::V4(v4) if v4.ip().is_unspecified() => {
+            SocketAddr::from((Ipv4Addr::LOCALHOST, v4.port()))
+        }
+        SocketAddr::V6(v6) if v6.ip().is_unspecified() => {
+            SocketAddr::from((Ipv6Addr::LOCALHOST, v6.port()))
+        }
+        other => other,
+    }
 }
 
 async fn open_stores(data_dir: &DataDir) -> Result<Backends, Failure> {

@@ -24,8 +24,7 @@ fn the_demo_trains_deploys_and_classifies() {
     let place = Place::new();
     let report = place.demo(Command::new(&place.kennel));
     let accuracy = report["test_accuracy"].as_f64().unwrap();
-    let bound = if place.photos.is_some() { 0.89 } else { 0.8 };
-    assert!(accuracy >= bound, "test accuracy {accuracy} is under {bound}");
+    assert!(accuracy >= place.accuracy_min(), "test accuracy {accuracy}");
     let names: Vec<&str> =
         report["steps"].as_array().unwrap().iter().filter_map(|s| s["name"].as_str()).collect();
     for wanted in ["start a server", "upload", "train", "deploy", "classify pictures"] {
@@ -39,30 +38,42 @@ fn the_demo_trains_deploys_and_classifies() {
 
 #[test]
 fn the_demo_runs_as_an_unprivileged_user() {
-    let place = Place::new();
     if !is_root() {
-        println!("skipped: not root, so the other test was this one");
+        println!("not root: the other test was this one");
         return;
     }
-    let mut command = Command::new("setpriv");
-    command.args(["--reuid", UNPRIVILEGED, "--regid", UNPRIVILEGED, "--clear-groups"]);
-    command.args(["--inh-caps=-all", "--bounding-set=-all"]);
-    command.arg(&place.kennel);
-    let report = place.demo(command);
-    assert!(report["test_accuracy"].as_f64().unwrap() > 0.8, "{report}");
+    let mut prefix = vec!["setpriv", "--reuid", UNPRIVILEGED, "--regid", UNPRIVILEGED];
+    prefix.extend(["--clear-groups", "--inh-caps=-all", "--bounding-set=-all"]);
+    demo_behind(&prefix);
 }
 
 #[test]
 fn the_demo_runs_with_user_namespaces_denied() {
-    let place = Place::new();
-    let mut command = Command::new("unshare");
     // The outer namespace counts its own: none may be made below it.
     let script = "echo 0 > /proc/sys/user/max_user_namespaces && \
                   exec setpriv --inh-caps=-all --bounding-set=-all --no-new-privs \"$0\" \"$@\"";
-    command.args(["--user", "--map-root-user", "sh", "-c", script]);
+    demo_behind(&["unshare", "--user", "--map-root-user", "sh", "-c", script]);
+}
+
+/// The demo behind a program that changes who or where it is, where that program works.
+fn demo_behind(prefix: &[&str]) {
+    let command = || {
+        let mut command = Command::new(prefix[0]);
+        command.args(&prefix[1..]);
+        command
+    };
+    if !command().arg("true").output().is_ok_and(|output| output.status.success()) {
+        let required = std::env::var("KENNEL_REQUIRE_ALL").is_ok_and(|value| value == "1");
+        assert!(!required, "`{}` does not work here", prefix[0]);
+        println!("skipped: `{}` does not work here", prefix[0]);
+        return;
+    }
+    let place = Place::new();
+    let mut command = command();
     command.arg(&place.kennel);
     let report = place.demo(command);
-    assert!(report["test_accuracy"].as_f64().unwrap() > 0.8, "{report}");
+    let accuracy = report["test_accuracy"].as_f64().unwrap();
+    assert!(accuracy >= place.accuracy_min(), "{report}");
 }
 
 /// A directory anybody can use, with the binary and the pictures in it.
@@ -90,6 +101,10 @@ impl Place {
             open_to_all(&path);
         }
         Self { directory, kennel, photos }
+    }
+
+    fn accuracy_min(&self) -> f64 {
+        if self.photos.is_some() { 0.89 } else { 0.8 }
     }
 
     fn files(&self) -> PathBuf {

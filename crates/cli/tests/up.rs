@@ -88,8 +88,8 @@ fn status_names_isolation_limiter_and_engine() {
     let output = kennel(&data).args(["status", "--output", "json"]).output().unwrap();
     let status: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(status.get("endpoint").and_then(|value| value.as_str()), Some(url.as_str()));
-    for fact in ["isolation", "isolation_reason", "limiter", "limiter_reason", "engine"] {
-        let value = status.pointer(&format!("/server/{fact}")).and_then(|value| value.as_str());
+    for fact in ["server/isolation", "server/limiter", "server/limiter_reason", "engine"] {
+        let value = status.pointer(&format!("/{fact}")).and_then(|value| value.as_str());
         assert!(value.is_some_and(|text| !text.is_empty()), "{fact} is missing in {status}");
     }
     assert!(stop(server).success());

@@ -1,5 +1,6 @@
 //! One module per AWS service, one file per operation.
 
+pub mod kennel;
 pub mod logs;
 pub mod runtime;
 pub mod s3;
@@ -10,4 +11,4 @@ use crate::registry::Service;
 
 /// Every API this server speaks, besides S3.
 pub static ALL: &[&Service] =
-    &[&logs::SERVICE, &runtime::SERVICE, &sagemaker::SERVICE, &sts::SERVICE];
+    &[&kennel::SERVICE, &logs::SERVICE, &runtime::SERVICE, &sagemaker::SERVICE, &sts::SERVICE];

@@ -1,8 +1,9 @@
 //! `kennel status`: the server, how it isolates workloads, and what there is.
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::connect::connect;
+use crate::connect::{connect, refused};
 use crate::data_dir::DataDir;
 use crate::failure::Failure;
 use crate::printer::{self, Output};
@@ -15,11 +16,31 @@ pub struct Arguments {
     output: Output,
 }
 
+/// What the server says about itself.
+#[derive(Debug, Serialize, Deserialize)]
+struct Server {
+    version: String,
+    account: String,
+    region: String,
+    cpus: u32,
+    memory_bytes: u64,
+    isolation: String,
+    isolation_reason: String,
+    limiter: String,
+    limiter_reason: String,
+}
+
 /// How many of the newest of each kind are shown.
 const SHOWN: u32 = 20;
 
 pub async fn run(data_dir: &DataDir, arguments: &Arguments) -> Result<(), Failure> {
     let connection = connect(data_dir).await?;
+    let server: Server = connection
+        .client
+        .get_own("/_kennel/status")
+        .await
+        .map_err(|error| refused("GetStatus failed", &error))?;
+    // Only the server of this data directory tells what it found on this machine.
     let facts = data_dir.read_facts()?.filter(|facts| facts.endpoint == connection.endpoint);
     let input = json!({ "MaxResults": SHOWN, "SortBy": "CreationTime", "SortOrder": "Descending" });
     let jobs = sagemaker::call(&connection.client, "ListTrainingJobs", &input).await?;
@@ -31,21 +52,25 @@ pub async fn run(data_dir: &DataDir, arguments: &Arguments) -> Result<(), Failur
     let endpoints = list(&endpoints, "Endpoints");
     if arguments.output == Output::Json {
         return printer::json(&json!({
-            "server": facts, "endpoint": connection.endpoint,
+            "server": server, "endpoint": connection.endpoint,
+            "process": facts.as_ref().map(|facts| facts.pid),
+            "engine": facts.as_ref().map(|facts| &facts.engine),
             "training_jobs": jobs, "endpoints": endpoints,
         }));
     }
-    let mut rows = vec![("endpoint", connection.endpoint.clone())];
+    let gib = server.memory_bytes as f64 / f64::from(1 << 30);
+    let mut rows = vec![
+        ("endpoint", connection.endpoint.clone()),
+        ("version", server.version),
+        ("account", format!("{} in {}", server.account, server.region)),
+        ("host", format!("{} CPUs, {gib:.1} GiB", server.cpus)),
+        ("isolation", format!("{} ({})", server.isolation, server.isolation_reason)),
+        ("limiter", format!("{} ({})", server.limiter, server.limiter_reason)),
+    ];
     if let Some(facts) = facts {
-        let gib = facts.memory_bytes as f64 / f64::from(1 << 30);
         rows.extend([
-            ("version", facts.version),
             ("process", facts.pid.to_string()),
-            ("account", format!("{} in {}", facts.account, facts.region)),
             ("data", data_dir.path().display().to_string()),
-            ("host", format!("{} CPUs, {gib:.1} GiB", facts.cpus)),
-            ("isolation", format!("{} ({})", facts.isolation, facts.isolation_reason)),
-            ("limiter", format!("{} ({})", facts.limiter, facts.limiter_reason)),
             ("engine", facts.engine),
         ]);
     }

@@ -50,7 +50,7 @@ pub async fn run(data_dir: &DataDir, arguments: Arguments) -> Result<(), Failure
 
 /// Resolves at the first SIGINT or SIGTERM. Where handlers cannot be installed the signals keep
 /// their default and end the process.
-async fn wait_for_signal() {
+pub async fn wait_for_signal() {
     use tokio::signal::unix::{SignalKind, signal};
     match (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) {
         (Ok(mut interrupt), Ok(mut terminate)) => {

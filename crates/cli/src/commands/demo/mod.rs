@@ -9,12 +9,14 @@ mod results;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use kennel_client::Client;
 use kennel_platform::instances;
 use kennel_vision::draw;
 use tokio_util::sync::CancellationToken;
 
+use super::up;
 use crate::connect::{self, Connection, refused};
 use crate::data_dir::DataDir;
 use crate::failure::{Failure, Kind};
@@ -25,6 +27,9 @@ use crate::sagemaker::{self, TrainingJob, TrainingRequest};
 use crate::server::{Server, Settings};
 use crate::{defaults, upload};
 use report::Report;
+
+/// A replica gets far less to drain and end.
+const DELETE_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Train, deploy and ask a dog-breed classifier, start to end
 #[derive(Debug, clap::Args)]
@@ -48,7 +53,7 @@ pub async fn run(data_dir: &DataDir, arguments: Arguments) -> Result<(), Failure
     let place = Place::find_or_start(data_dir, &mut report).await?;
     let told = tokio::select! {
         told = tell(&place.connection.client, &arguments, &mut report) => told,
-        _ = tokio::signal::ctrl_c() => Err(Failure::new(Kind::Failed, "interrupted")),
+        () = up::wait_for_signal() => Err(Failure::new(Kind::Failed, "interrupted")),
     };
     place.leave().await;
     told?;
@@ -71,15 +76,8 @@ struct OwnServer {
 impl Place {
     /// The server of the environment or of the data directory where one answers, else a new one.
     async fn find_or_start(data_dir: &DataDir, report: &mut Report) -> Result<Self, Failure> {
-        if let Some(connection) = connect::from_environment()? {
-            let connection = match connection.client.healthy().await {
-                Ok(true) => connection,
-                _ => {
-                    return connect::connect(data_dir)
-                        .await
-                        .map(|connection| Self { connection, own: None });
-                }
-            };
+        if connect::from_environment()?.is_some() {
+            let connection = connect::connect(data_dir).await?;
             report.note(&format!("using the server at {}", connection.endpoint));
             return Ok(Self { connection, own: None });
         }
@@ -104,8 +102,7 @@ impl Place {
         };
         let server = Server::start(settings, shutdown.clone()).await?;
         let facts = server.facts();
-        let detail =
-            format!("{}, isolation: {}, engine: {}", facts.endpoint, facts.isolation, facts.engine);
+        let detail = format!("{}, engine: {}", facts.endpoint, facts.engine);
         let connection = connect::from_data_dir(&fresh)?
             .ok_or_else(|| Failure::new(Kind::Environment, "the new server left no key"))?;
         report.done(step, &detail);
@@ -243,15 +240,20 @@ async fn deploy(
 async fn delete(client: &Client, name: &str) -> Result<(), Failure> {
     sagemaker::delete_endpoint(client, name).await?;
     let input = serde_json::json!({ "EndpointName": name });
-    loop {
-        let answer: Result<serde_json::Value, _> =
-            client.call_json(&kennel_client::SAGEMAKER, "DescribeEndpoint", &input).await;
-        match answer {
-            Ok(_) => tokio::time::sleep(std::time::Duration::from_millis(100)).await,
-            Err(error) if error.code() == Some("ValidationException") => return Ok(()),
-            Err(error) => return Err(refused("DescribeEndpoint failed", &error)),
+    let gone = async {
+        loop {
+            let answer: Result<serde_json::Value, _> =
+                client.call_json(&kennel_client::SAGEMAKER, "DescribeEndpoint", &input).await;
+            match answer {
+                Ok(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+                Err(error) if error.code() == Some("ValidationException") => return Ok(()),
+                Err(error) => return Err(refused("DescribeEndpoint failed", &error)),
+            }
         }
-    }
+    };
+    tokio::time::timeout(DELETE_TIMEOUT, gone).await.map_err(|_| {
+        Failure::new(Kind::Failed, format!("endpoint `{name}` is still being deleted"))
+    })?
 }
 
 /// What AWS would have billed for the same seconds of the same instance type.
