@@ -18,7 +18,11 @@ use kennel_exec::{
 use kennel_platform::Backends;
 use kennel_store::blobs::Error as BlobsError;
 use kennel_store::records::Error as RecordsError;
-use kennel_store::{BlobId, Blobs, Reader, Record, Records, Revision, Staged, Write as Change};
+use kennel_store::streams::Error as StreamsError;
+use kennel_store::{
+    Append, BlobId, Blobs, Entry, Reader, Record, Records, Revision, Staged, Streams,
+    Write as Change,
+};
 use tokio::sync::watch;
 
 /// How often the same effect is met anew: enough to be in each state of a job or an endpoint.
@@ -34,7 +38,8 @@ pub fn wrap(backends: Backends, executor: Arc<dyn Executor>) -> (Backends, Arc<d
     let wrapped = Backends {
         records: Arc::new(CrashingRecords { inner: backends.records, points: points.clone() }),
         blobs: Arc::new(CrashingBlobs { inner: backends.blobs, points: points.clone() }),
-        ..backends
+        streams: Arc::new(CrashingStreams { inner: backends.streams, points: points.clone() }),
+        clock: backends.clock,
     };
     (wrapped, Arc::new(CrashingExecutor { inner: executor, points }))
 }
@@ -139,10 +144,6 @@ impl Blobs for CrashingBlobs {
         self.inner.read(id, range).await
     }
 
-    async fn concatenate(&self, ids: &[BlobId]) -> Result<BlobId, BlobsError> {
-        self.inner.concatenate(ids).await
-    }
-
     async fn delete(&self, id: &BlobId) -> Result<(), BlobsError> {
         self.points.meet("before", "delete blob");
         let done = self.inner.delete(id).await;
@@ -171,6 +172,46 @@ impl Staged for CrashingStaged {
         let done = self.inner.commit(length).await;
         self.points.meet("after", "commit blob");
         done
+    }
+}
+
+struct CrashingStreams {
+    inner: Arc<dyn Streams>,
+    points: Arc<Points>,
+}
+
+#[async_trait]
+impl Streams for CrashingStreams {
+    async fn append(&self, id: &str, entries: Vec<Append>) -> Result<u64, StreamsError> {
+        self.points.meet("before", "append");
+        let done = self.inner.append(id, entries).await;
+        self.points.meet("after", "append");
+        done
+    }
+
+    async fn read(
+        &self,
+        id: &str,
+        sequence: u64,
+        limit: usize,
+    ) -> Result<Vec<Entry>, StreamsError> {
+        self.inner.read(id, sequence, limit).await
+    }
+
+    async fn end(&self, id: &str) -> Result<u64, StreamsError> {
+        self.inner.end(id).await
+    }
+
+    async fn size_bytes(&self, id: &str) -> Result<u64, StreamsError> {
+        self.inner.size_bytes(id).await
+    }
+
+    async fn sync(&self, id: &str) -> Result<(), StreamsError> {
+        self.inner.sync(id).await
+    }
+
+    async fn delete(&self, id: &str) -> Result<(), StreamsError> {
+        self.inner.delete(id).await
     }
 }
 

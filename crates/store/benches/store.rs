@@ -171,9 +171,6 @@ async fn large(stores: &Arc<Stores>) -> Outcome {
     let mut reader = stores.blobs.read(&id, 0..u64::MAX).await?;
     while reader.try_next().await?.is_some() {}
     row("read a large blob, MiB", LARGE_BYTES >> 20, start);
-    let start = Instant::now();
-    stores.blobs.concatenate(&[id.clone(), id]).await?;
-    row("join two large blobs, MiB", LARGE_BYTES >> 19, start);
     Ok(())
 }
 

@@ -53,9 +53,6 @@ pub trait Blobs: Send + Sync + 'static {
     /// Streams the bytes of `range` (clipped to the blob). `Error::Absent` where there is none.
     async fn read(&self, id: &BlobId, range: Range<u64>) -> Result<Reader, Error>;
 
-    /// Joins committed blobs into a new one, in order, without holding them in memory.
-    async fn concatenate(&self, ids: &[BlobId]) -> Result<BlobId, Error>;
-
     /// Idempotent: an absent blob is no error. Readers under way keep their bytes.
     async fn delete(&self, id: &BlobId) -> Result<(), Error>;
 

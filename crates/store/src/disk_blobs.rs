@@ -96,21 +96,6 @@ impl Blobs for DiskBlobs {
         Ok(Box::pin(stream::iter(first).map(Ok).chain(rest.into_stream())))
     }
 
-    async fn concatenate(&self, ids: &[BlobId]) -> Result<BlobId, Error> {
-        let ids = ids.to_owned();
-        let joined = BlobId::random()?;
-        self.blocking(move |shared| {
-            let mut staged = StagingFile::create(shared.staging.join(joined.as_str()))?;
-            let mut length = 0;
-            for id in &ids {
-                // Between two files this is a copy inside the kernel.
-                length += io::copy(&mut shared.open(id)?, &mut staged.file)?;
-            }
-            shared.commit(staged, joined, length)
-        })
-        .await
-    }
-
     async fn delete(&self, id: &BlobId) -> Result<(), Error> {
         let id = id.clone();
         self.blocking(move |shared| match fs::remove_file(shared.path(&id)) {

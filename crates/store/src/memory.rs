@@ -133,15 +133,6 @@ impl Blobs for MemoryBlobs {
         Ok(Box::pin(futures::stream::iter(chunk)))
     }
 
-    async fn concatenate(&self, ids: &[BlobId]) -> Result<BlobId, blobs::Error> {
-        let mut body = BytesMut::new();
-        for id in ids {
-            body.extend_from_slice(&self.whole(id)?);
-        }
-        let length = body.len() as u64;
-        Box::new(MemoryStaged { blobs: self.blobs.clone(), body }).commit(length).await
-    }
-
     async fn delete(&self, id: &BlobId) -> Result<(), blobs::Error> {
         locked(&self.blobs).remove(id);
         Ok(())

@@ -105,7 +105,6 @@ async fn fill_blobs(disk: &Path, dir: &Path) {
         }
     };
     assert!(matches!(refused, blobs::Error::Full), "{refused:?}");
-    assert!(matches!(store.concatenate(&kept).await, Err(blobs::Error::Full)));
     assert_eq!(fs::read_dir(dir.join("staging")).unwrap().count(), 0);
     assert_eq!(store.list().await.unwrap().len(), kept.len());
     for (n, id) in kept.iter().enumerate() {

@@ -83,10 +83,6 @@ impl Blobs for Fused<Arc<MemoryBlobs>> {
         self.store.read(id, range).await
     }
 
-    async fn concatenate(&self, ids: &[BlobId]) -> Result<BlobId, blobs::Error> {
-        self.fuse.around(self.store.concatenate(ids)).await
-    }
-
     async fn delete(&self, id: &BlobId) -> Result<(), blobs::Error> {
         self.fuse.around(self.store.delete(id)).await
     }

@@ -73,29 +73,6 @@ pub async fn dropped_stage_keeps_nothing(store: Store) {
     assert_eq!(store.list().await.unwrap(), []);
 }
 
-pub async fn concatenation_joins_in_order(store: Store) {
-    let parts = [pattern(300_000, 1), pattern(0, 2), pattern(5, 3), pattern(400_000, 4)];
-    let mut ids = Vec::new();
-    for part in &parts {
-        ids.push(commit(&store, &[part]).await);
-    }
-    ids.push(ids[2].clone());
-    let joined = store.concatenate(&ids).await.unwrap();
-    let expected = [parts.concat(), parts[2].clone()].concat();
-    assert_eq!(store.length(&joined).await.unwrap(), expected.len() as u64);
-    assert_eq!(read(&store, &joined).await, expected);
-    assert_eq!(read(&store, &ids[0]).await, parts[0]);
-    let empty = store.concatenate(&[]).await.unwrap();
-    assert_eq!(store.length(&empty).await.unwrap(), 0);
-}
-
-pub async fn concatenation_with_an_absent_blob_keeps_nothing(store: Store) {
-    let part = commit(&store, &[b"part"]).await;
-    let refused = store.concatenate(&[part.clone(), absent()]).await;
-    assert!(matches!(refused, Err(Error::Absent(named)) if named == absent()));
-    assert_eq!(store.list().await.unwrap(), [part]);
-}
-
 pub async fn delete_is_idempotent(store: Store) {
     let (kept, id) = (commit(&store, &[b"kept"]).await, commit(&store, &[b"gone"]).await);
     store.delete(&id).await.unwrap();

@@ -58,8 +58,6 @@ macro_rules! blobs_suite {
                 absent_blob_is_named,
                 wrong_length_keeps_nothing,
                 dropped_stage_keeps_nothing,
-                concatenation_joins_in_order,
-                concatenation_with_an_absent_blob_keeps_nothing,
                 delete_is_idempotent,
                 reader_under_way_survives_delete,
                 many_writers_at_once_get_their_own_blobs,
