@@ -1,4 +1,4 @@
-//! The error an AWS client sees: code, message, status, and members or headers of its own.
+//! The error an AWS client sees: code, message, status, and members of its own.
 
 /// An operation's error, independent of the protocol that will carry it.
 #[derive(Debug, Clone, PartialEq)]
@@ -9,19 +9,11 @@ pub struct Failure {
     pub message: String,
     /// Further members of the error shape (`OriginalStatusCode`, ...).
     pub members: serde_json::Map<String, serde_json::Value>,
-    /// `Retry-After` and the like.
-    pub headers: Vec<(&'static str, String)>,
 }
 
 impl Failure {
     pub fn new(status: u16, code: &'static str, message: impl Into<String>) -> Self {
-        Self {
-            status,
-            code,
-            message: message.into(),
-            members: serde_json::Map::new(),
-            headers: Vec::new(),
-        }
+        Self { status, code, message: message.into(), members: serde_json::Map::new() }
     }
 
     /// 400 ValidationException, the answer to most bad input of the JSON services.
@@ -38,12 +30,6 @@ impl Failure {
     #[must_use]
     pub fn with_member(mut self, name: &str, value: impl Into<serde_json::Value>) -> Self {
         self.members.insert(name.to_owned(), value.into());
-        self
-    }
-
-    #[must_use]
-    pub fn with_header(mut self, name: &'static str, value: impl Into<String>) -> Self {
-        self.headers.push((name, value.into()));
         self
     }
 }

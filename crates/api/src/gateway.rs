@@ -333,9 +333,6 @@ impl Exchange {
         let mut response = response(protocol.encode_error(envelope, error));
         *response.status_mut() = http::StatusCode::from_u16(failure.status)
             .unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
-        for (name, value) in &failure.headers {
-            set_header(&mut response, name, value);
-        }
         response
     }
 

@@ -33,11 +33,6 @@ impl<'a> Arn<'a> {
         complete.then_some(arn)
     }
 
-    /// What stands after the first `/`: `role/service-role/Name` gives `service-role/Name`.
-    pub fn resource_id(&self) -> Option<&'a str> {
-        self.resource.split_once('/').map(|(_, id)| id)
-    }
-
     /// The last part of the resource's path: `role/service-role/Name` gives `Name`.
     pub fn resource_name(&self) -> &'a str {
         self.resource.rsplit('/').next().unwrap_or(self.resource)
@@ -60,7 +55,6 @@ mod tests {
         let text = "arn:aws:iam::123456789012:role/service-role/Trainer";
         let arn = Arn::parse(text).unwrap();
         assert_eq!((arn.service, arn.region, arn.account), ("iam", "", "123456789012"));
-        assert_eq!(arn.resource_id(), Some("service-role/Trainer"));
         assert_eq!(arn.resource_name(), "Trainer");
         assert_eq!(arn.to_string(), text);
     }

@@ -129,8 +129,6 @@ pub mod layout {
     pub const STATE: &str = "state.json";
     /// Unix socket that leads to the workload's port 8080.
     pub const HTTP_SOCKET: &str = "http.sock";
-    /// The supervisor's own output, for people who look why it failed.
-    pub const SUPERVISOR_LOG: &str = "supervisor.log";
 }
 
 /// A role's session for one run.
