@@ -10,7 +10,7 @@ use aws_sigv4::http_request::{
 };
 use aws_sigv4::sign::v4;
 use bytes::Bytes;
-use http::{Request, StatusCode};
+use http::{HeaderValue, Request, StatusCode};
 use kennel_api::services::s3;
 use kennel_platform::clock::{Clock as _, SystemClock};
 use serde_json::{Value, json};
@@ -180,16 +180,65 @@ async fn a_session_needs_its_token_and_ends() {
 async fn a_sessions_presigned_url_carries_its_token() {
     let storage = Storage::new().await;
     let session = storage.session(&[("s3:GetObject", "arn:aws:s3:::dogs/photos/*")]).await;
-    let settings = || {
-        let mut settings = SigningSettings::default();
-        settings.signature_location = SignatureLocation::QueryParams;
-        settings.expires_in = Some(Duration::from_secs(60));
-        settings
-    };
-    let url = signed(&session, settings(), "GET", "/dogs/photos/1", &[], "");
+    let url = signed(&session, in_query(), "GET", "/dogs/photos/1", &[], "");
     storage.bench.send(url).await.expect(StatusCode::OK);
-    let other = signed(&session, settings(), "GET", "/dogs/secret", &[], "");
+    let other = signed(&session, in_query(), "GET", "/dogs/secret", &[], "");
     storage.bench.send(other).await.refused(403, "AccessDenied");
+}
+
+fn in_query() -> SigningSettings {
+    let mut settings = SigningSettings::default();
+    settings.signature_location = SignatureLocation::QueryParams;
+    settings.expires_in = Some(Duration::from_secs(60));
+    settings
+}
+
+#[tokio::test]
+async fn a_presigned_upload_cannot_be_turned_into_a_copy() {
+    let storage = Storage::new().await;
+    let root = storage.bench.root.clone();
+    let upload = || signed(&root, in_query(), "PUT", "/dogs/new", &[], "");
+    let copy = || {
+        let mut request = upload();
+        let source = HeaderValue::from_static("dogs/secret");
+        request.headers_mut().insert("x-amz-copy-source", source);
+        request
+    };
+    storage.bench.send(copy()).await.refused(403, "AccessDenied");
+    // The name of the list written another way, which leaves the signature as it is.
+    let mut request = copy();
+    let other_spelling = request.uri().to_string().replace("SignedHeaders", "Signed%48eaders");
+    *request.uri_mut() = other_spelling.parse().unwrap();
+    storage.bench.send(request).await.refused(403, "AccessDenied");
+    // A second list that claims the header.
+    for authorization in ["x, SignedHeaders=x-amz-copy-source", "AWS x:y", ""] {
+        let mut request = copy();
+        let value = HeaderValue::from_static(authorization);
+        request.headers_mut().insert("authorization", value);
+        let answer = storage.bench.send(request).await;
+        let sentence = "<Message>Only one auth mechanism allowed; only the X-Amz-Algorithm query";
+        assert!(answer.refused(400, "InvalidArgument").text().contains(sentence));
+    }
+    storage.ask(&root, "HEAD", "/dogs/new", "").await.expect(StatusCode::NOT_FOUND);
+    storage.bench.send(upload()).await.expect(StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_presigned_request_with_a_name_twice_is_refused() {
+    let storage = Storage::new().await;
+    let key = &storage.bench.root;
+    let target = format!("/dogs/secret?AWSAccessKeyId={}&Expires=9999999999&Signature=s", key.id);
+    for (twice, status, code) in [
+        ("", 403, "SignatureDoesNotMatch"),
+        ("&tagging", 403, "SignatureDoesNotMatch"),
+        ("&tagging&tagging", 400, "InvalidArgument"),
+        ("&tagging=&%74agging=", 400, "InvalidArgument"),
+    ] {
+        let url = Request::builder().uri(format!("{target}{twice}")).header("host", HOST);
+        storage.bench.send(url.body(Bytes::new()).unwrap()).await.refused(status, code);
+    }
+    let twice = signed(key, in_query(), "GET", "/dogs/secret?tagging=&tagging=", &[], "");
+    storage.bench.send(twice).await.refused(400, "InvalidArgument");
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ use s3s::access::{S3Access, S3AccessContext};
 use s3s::{S3Error, S3ErrorCode, S3Result, s3_error};
 use subtle::ConstantTimeEq as _;
 
-use super::listing::query_value;
+use super::listing::{decoded_names, query_value};
 use super::{OPERATIONS, Target, attributes, body, errors};
 use crate::audit;
 use crate::authorize;
@@ -181,16 +181,21 @@ fn check_token(key: &Key, headers: &HeaderMap, uri: &Uri) -> S3Result<()> {
 
 /// A signature speaks for the headers it covers. Somebody who was handed a presigned URL must not
 /// be able to turn it into something else by adding an `x-amz-` header.
+///
+/// Only the list that was verified counts: a signature in the query is verified before any header,
+/// and the two together are refused before.
 fn check_signed_headers(headers: &HeaderMap, uri: &Uri) -> S3Result<()> {
-    let authorization = headers.get("authorization").and_then(|value| value.to_str().ok());
-    let in_header = authorization.and_then(|value| {
-        value.split(',').find_map(|part| part.trim().strip_prefix("SignedHeaders="))
-    });
-    let signed = match (in_header, query_value(uri, "X-Amz-SignedHeaders")) {
-        (Some(signed), _) => signed.to_owned(),
-        (None, Some(signed)) => signed,
-        // SigV2 covers every x-amz- header there is.
-        (None, None) => return Ok(()),
+    let signed = if decoded_names(uri).any(|name| name == "X-Amz-Signature") {
+        query_value(uri, "X-Amz-SignedHeaders").unwrap_or_default()
+    } else if let Some(authorization) = headers.get("authorization") {
+        let authorization = authorization.to_str().unwrap_or_default();
+        // The last list: `s3s` takes anything for the algorithm, which comes first.
+        let mut parts = authorization.rsplit(',');
+        let listed = parts.find_map(|part| part.trim().strip_prefix("SignedHeaders="));
+        listed.unwrap_or_default().to_owned()
+    } else {
+        // SigV2 in the query covers every x-amz- header there is.
+        return Ok(());
     };
     // The hash is compared with the body whoever sent it.
     let unsigned = headers.keys().map(http::HeaderName::as_str).find(|name| {
@@ -247,11 +252,34 @@ mod tests {
 
     #[test]
     fn headers_added_to_a_presigned_url_are_refused() {
-        let url = Uri::from_static("/b/k?X-Amz-SignedHeaders=host%3Bx-amz-tagging");
+        let url =
+            Uri::from_static("/b/k?X-Amz-SignedHeaders=host%3Bx-amz-tagging&X-Amz-Signature=s");
         assert!(check_signed_headers(&headers(&[("x-amz-tagging", "a=b")]), &url).is_ok());
         assert!(check_signed_headers(&headers(&[("range", "bytes=0-1")]), &url).is_ok());
         let added = headers(&[("x-amz-copy-source", "other/secret")]);
         assert!(check_signed_headers(&added, &url).is_err());
+    }
+
+    #[test]
+    fn only_the_list_that_was_verified_says_which_headers_are_signed() {
+        let check = |authorization: &'static str, uri| {
+            let mut headers = headers(&[("x-amz-copy-source", "other/secret")]);
+            if !authorization.is_empty() {
+                headers.insert("authorization", http::HeaderValue::from_static(authorization));
+            }
+            check_signed_headers(&headers, &Uri::from_static(uri))
+        };
+        let presigned = "/b/k?X-Amz-SignedHeaders=host&X-Amz-Signature=s";
+        assert!(check("x, SignedHeaders=x-amz-copy-source", presigned).is_err());
+        assert!(check("", "/b/k?X-Amz-Signed%48eaders=host&X-Amz-Signatur%65=s").is_err());
+        assert!(check("", "/b/k?X-Amz-Signature=s").is_err());
+        let signed = "a Credential=A, SignedHeaders=host;x-amz-copy-source, Signature=s";
+        assert!(check(signed, "/b/k").is_ok());
+        let claimed =
+            "a,SignedHeaders=x-amz-copy-source;x Credential=A, SignedHeaders=host, Signature=s";
+        assert!(check(claimed, "/b/k").is_err());
+        assert!(check("a Credential=A, Signature=s", "/b/k").is_err());
+        assert!(check("", "/b/k?AWSAccessKeyId=A&Expires=1&Signature=s").is_ok());
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The way into S3: refuses what `s3s` would take and should not, and watches over bodies.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -16,12 +17,17 @@ use tracing::subscriber::NoSubscriber;
 use super::access::Gate;
 use super::auth::Keys;
 use super::body::Watched;
+use super::errors;
 use super::host::Hosts;
+use super::listing::decoded_names;
 use super::reply::{self, Asked};
 use super::{Log, Service};
 use crate::body::Body;
 use crate::limits::{S3_FORM_BYTES_MAX, S3_XML_BYTES_MAX};
 use crate::s3_route::S3Handler;
+
+/// Query parameters that say that the query carries the signature.
+const QUERY_SIGNED: [&str; 3] = ["AWSAccessKeyId", "Signature", "X-Amz-Signature"];
 
 /// Answers everything signed for S3, presigned, or not signed at all.
 pub struct Handler {
@@ -76,6 +82,9 @@ impl S3Handler for Handler {
 /// SigV2 in a header carries no date that `s3s` checks, and forms would be gathered in memory
 /// before anybody was authorized.
 fn refuse<B>(request: &Request<B>) -> Result<(), S3Error> {
+    if decoded_names(request.uri()).any(|name| QUERY_SIGNED.contains(&name.as_str())) {
+        refuse_presigned(request)?;
+    }
     let header = |name| request.headers().get(name).map(HeaderValue::as_bytes);
     if header(AUTHORIZATION).is_some_and(|value| value.starts_with(b"AWS ")) {
         return Err(s3_error!(
@@ -93,6 +102,25 @@ fn refuse<B>(request: &Request<B>) -> Result<(), S3Error> {
         return Err(s3_error!(NotImplemented, "PostObject is not implemented yet"));
     }
     Ok(())
+}
+
+/// Whoever was handed a presigned URL must not be able to turn it into something else. Beside a
+/// second authorization it is open which of the two speaks for the request; and a name that comes
+/// twice is left out of what SigV2 signs, while `s3s` still looks for the operation by it.
+fn refuse_presigned<B>(request: &Request<B>) -> Result<(), S3Error> {
+    if request.headers().contains_key(AUTHORIZATION) {
+        return Err(errors::invalid_argument(
+            "Only one auth mechanism allowed; only the X-Amz-Algorithm query parameter, Signature \
+             query string parameter or the Authorization header should be specified",
+        ));
+    }
+    let mut seen = HashSet::new();
+    match decoded_names(request.uri()).find(|name| !seen.insert(name.clone())) {
+        None => Ok(()),
+        Some(name) => Err(errors::invalid_argument(format!(
+            "A presigned request must not contain the query parameter {name} more than once"
+        ))),
+    }
 }
 
 /// A SigV2 presigned URL of a session has its token in the query, but was signed as though it
@@ -134,6 +162,27 @@ mod tests {
         assert_eq!(refuse(&form).unwrap_err().code().as_str(), "NotImplemented");
         let sigv4 = [("authorization", "AWS4-HMAC-SHA256 Credential=...")];
         assert!(refuse(&request("POST", "/b?delete", &sigv4)).is_ok());
+    }
+
+    #[test]
+    fn a_presigned_request_has_one_authorization_and_each_name_once() {
+        let header = [("authorization", "x, SignedHeaders=x-amz-copy-source")];
+        let v2 = "AWSAccessKeyId=A&Expires=1&Signature=s";
+        let v4 = "X-Amz-SignedHeaders=host&X-Amz-Signature=s";
+        for query in [v2, v4, "X-Amz-Signatur%65=s", "%53ignature=s", "AWSAccessKeyId=A"] {
+            let plain = format!("/b/k?{query}&x-id=PutObject");
+            assert!(refuse(&request("PUT", &plain, &[])).is_ok(), "{query}");
+            let both = refuse(&request("PUT", &plain, &header)).unwrap_err();
+            assert_eq!(both.code().as_str(), "InvalidArgument", "{query}");
+            assert!(both.message().unwrap().starts_with("Only one auth mechanism allowed; only"));
+            for twice in ["tagging&tagging", "tagging=&%74agging=a"] {
+                let twice = request("PUT", &format!("/b/k?{twice}&{query}"), &[]);
+                let twice = refuse(&twice).unwrap_err();
+                assert_eq!(twice.code().as_str(), "InvalidArgument", "{query}");
+                assert!(twice.message().unwrap().contains("tagging"));
+            }
+        }
+        assert!(refuse(&request("PUT", "/b/k?tagging&tagging", &header)).is_ok());
     }
 
     #[test]

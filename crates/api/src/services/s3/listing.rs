@@ -93,11 +93,23 @@ pub(super) fn query_names(uri: &Uri) -> impl Iterator<Item = &str> {
     pairs.map(|pair| pair.split_once('=').map_or(pair, |(name, _)| name))
 }
 
-/// The first value of a name in a query, decoded.
+/// The names in a query as `s3s` reads them, repetitions included.
+pub(super) fn decoded_names(uri: &Uri) -> impl Iterator<Item = String> {
+    query_names(uri).map(decoded_name)
+}
+
+/// The first value of a name in a query, both decoded: `s3s` obeys a name however it is written.
 pub(super) fn query_value(uri: &Uri, name: &str) -> Option<String> {
-    let mut pairs = uri.query().unwrap_or_default().split('&');
-    let value = pairs.find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))?;
-    decoded(value)
+    let mut pairs = uri.query().unwrap_or_default().split('&').filter_map(|pair| {
+        let (name, value) = pair.split_once('=')?;
+        Some((decoded_name(name), value))
+    });
+    decoded(pairs.find(|(found, _)| found == name)?.1)
+}
+
+/// What is not well-formed stays as it is, and so equals nothing that has a meaning.
+fn decoded_name(raw: &str) -> String {
+    decoded(&raw.replace('+', " ")).unwrap_or_else(|| raw.to_owned())
 }
 
 /// Undoes percent-encoding; `None` where it is not UTF-8 or not well-formed.
@@ -126,6 +138,15 @@ mod tests {
         assert_eq!(decoded(&encoded("/a b/é+&<%\n")).as_deref(), Some("/a b/é+&<%\n"));
         assert_eq!(decoded("%zz"), None);
         assert_eq!(decoded("%f"), None);
+    }
+
+    #[test]
+    fn a_query_name_is_found_however_it_is_written() {
+        let uri = Uri::from_static("/b?&%61=1%2B2&b&c%zz=3&a+b=4&a=5");
+        assert_eq!(query_value(&uri, "a").as_deref(), Some("1+2"));
+        assert_eq!(query_value(&uri, "b"), None);
+        let names: Vec<_> = decoded_names(&uri).collect();
+        assert_eq!(names, ["a", "b", "c%zz", "a b", "a"]);
     }
 
     #[test]
