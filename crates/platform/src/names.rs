@@ -7,6 +7,7 @@ const ENTITY_NAME_CHARS_MAX: usize = 63;
 const ROLE_ARN_CHARS_MIN: usize = 20;
 const ROLE_ARN_CHARS_MAX: usize = 2_048;
 const S3_URI_CHARS_MAX: usize = 1_024;
+const BUCKET_NAME_CHARS: std::ops::RangeInclusive<usize> = 3..=63;
 
 /// The name of a training job, model, endpoint configuration or endpoint:
 /// `[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}`, at most 63 characters.
@@ -101,6 +102,15 @@ pub struct S3Location {
 
 impl S3Location {
     pub fn parse(uri: &str) -> Result<Self, Invalid> {
+        let place = Self::split(uri)?;
+        if !fits_bucket_name(&place.bucket) {
+            return Err(Invalid::Bucket(uri.to_owned()));
+        }
+        Ok(place)
+    }
+
+    /// The parts alone. Records of before may hold buckets that no request names any more.
+    fn split(uri: &str) -> Result<Self, Invalid> {
         let invalid = || Invalid::S3Uri(uri.to_owned());
         let rest = uri.strip_prefix("s3://").ok_or_else(invalid)?;
         let (bucket, key) = rest.split_once('/').unwrap_or((rest, ""));
@@ -125,6 +135,31 @@ impl std::fmt::Display for S3Location {
     }
 }
 
+/// `[a-z0-9.-]{3,63}`: whatever a bucket can be called, and nothing that a policy would read as a
+/// pattern.
+fn fits_bucket_name(text: &str) -> bool {
+    let allowed =
+        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-".contains(&byte);
+    BUCKET_NAME_CHARS.contains(&text.len()) && text.bytes().all(allowed)
+}
+
+/// The `Resource` of a policy that means this bucket.
+pub(crate) fn bucket_resource(bucket: &str) -> String {
+    format!("arn:aws:s3:::{}", literal(bucket))
+}
+
+/// The `Resource` of a policy that means this object.
+pub(crate) fn object_resource(bucket: &str, key: &str) -> String {
+    format!("{}/{}", bucket_resource(bucket), literal(key))
+}
+
+/// The narrowest pattern that matches this text. Policies know no escape for a star, so that `?`,
+/// any one character, stands for it; likewise for the `$` of `${`, which would begin a variable.
+/// A `?` stands for itself.
+fn literal(text: &str) -> String {
+    text.replace('*', "?").replace("${", "?{")
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Invalid {
     #[error("`{0}` is not a resource name")]
@@ -133,6 +168,11 @@ pub enum Invalid {
     RoleArn(String),
     #[error("`{0}` is not an S3 URI")]
     S3Uri(String),
+    #[error(
+        "`{0}` is not an S3 URI: the name of a bucket has 3 to 63 characters, lower-case letters, \
+         digits, dots and hyphens"
+    )]
+    Bucket(String),
 }
 
 impl TryFrom<String> for EntityName {
@@ -167,7 +207,7 @@ impl TryFrom<String> for S3Location {
     type Error = Invalid;
 
     fn try_from(text: String) -> Result<Self, Invalid> {
-        Self::parse(&text)
+        Self::split(&text)
     }
 }
 
@@ -228,9 +268,36 @@ mod tests {
 
     #[test]
     fn children_have_one_slash_before_them() {
-        for uri in ["s3://b/out", "s3://b/out/"] {
-            assert_eq!(S3Location::parse(uri).unwrap().child("job").to_string(), "s3://b/out/job");
+        let child = |uri: &str| S3Location::parse(uri).unwrap().child("job").to_string();
+        for uri in ["s3://dogs/out", "s3://dogs/out/"] {
+            assert_eq!(child(uri), "s3://dogs/out/job");
         }
-        assert_eq!(S3Location::parse("s3://b").unwrap().child("job").to_string(), "s3://b/job");
+        assert_eq!(child("s3://dogs"), "s3://dogs/job");
+    }
+
+    #[test]
+    fn buckets_are_called_what_buckets_can_be_called() {
+        let longest = "x".repeat(63);
+        for good in ["abc", "my.bucket-1", "123", &longest] {
+            assert!(S3Location::parse(&format!("s3://{good}/key*")).is_ok(), "{good}");
+        }
+        let too_long = "x".repeat(64);
+        for bad in ["*", "***", "dog?", "do*s", "ab", "Dogs", "my_bucket", "hündin", &too_long] {
+            let uri = format!("s3://{bad}/key");
+            assert_eq!(S3Location::parse(&uri), Err(Invalid::Bucket(uri)));
+        }
+    }
+
+    #[test]
+    fn a_recorded_place_is_read_whatever_its_bucket_is_called() {
+        let place: S3Location = serde_json::from_str("\"s3://My_Bucket/out\"").unwrap();
+        assert_eq!((place.bucket.as_str(), place.key.as_str()), ("My_Bucket", "out"));
+    }
+
+    #[test]
+    fn no_star_of_a_name_becomes_one_of_a_policy() {
+        assert_eq!(object_resource("dogs", "a*b?c"), "arn:aws:s3:::dogs/a?b?c");
+        assert_eq!(object_resource("*", "${x}$"), "arn:aws:s3:::?/?{x}$");
+        assert_eq!(bucket_resource("d*"), "arn:aws:s3:::d?");
     }
 }

@@ -8,7 +8,7 @@ use super::record::{Endpoint, Replica, ReplicaRun, Variant, log_group, log_strea
 use crate::image;
 use crate::instances::{self, Fitted};
 use crate::limits::REPLICA_STARTUP_SECS;
-use crate::names::EntityName;
+use crate::names::{EntityName, object_resource};
 use crate::runs::{Owner, OwnerKind, StartRun};
 
 /// IAM's bound of a session name.
@@ -103,7 +103,7 @@ fn policy(place: &Place<'_>, log: &LogTarget, artifact: Option<&S3Object>) -> St
         statements.push(json!({
             "Effect": "Allow",
             "Action": "s3:GetObject",
-            "Resource": format!("arn:aws:s3:::{bucket}/{key}"),
+            "Resource": object_resource(bucket, key),
         }));
     }
     json!({ "Version": "2012-10-17", "Statement": statements }).to_string()
@@ -112,4 +112,19 @@ fn policy(place: &Place<'_>, log: &LogTarget, artifact: Option<&S3Object>) -> St
 fn session_name(endpoint: &EntityName) -> String {
     let name = format!("endpoint-{}", endpoint.as_str());
     name.chars().take(SESSION_NAME_CHARS_MAX).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_model_whose_key_has_a_star_opens_no_other_keys() {
+        let machine = Machine { cpus: 2, memory_bytes: 8 << 30 };
+        let place = Place { region: "us-east-1", account: "123456789012", machine };
+        let log = LogTarget { group: "group".to_owned(), stream: "stream".to_owned() };
+        let artifact = S3Object { bucket: "models".to_owned(), key: "*/model.tar.gz".to_owned() };
+        let policy = policy(&place, &log, Some(&artifact));
+        assert!(policy.contains("\"arn:aws:s3:::models/?/model.tar.gz\""), "{policy}");
+    }
 }

@@ -8,7 +8,7 @@ use kennel_wire::run::{Channel, ChannelSource, S3Object};
 use serde_json::{Value, json};
 
 use super::job::Job;
-use crate::names::S3Location;
+use crate::names::{S3Location, bucket_resource, object_resource};
 
 /// What the place of one manifest adds: two ARNs of a URI of 1,024 characters.
 const MANIFEST_PLACE_BYTES_MAX: usize = 1_200;
@@ -28,25 +28,25 @@ pub(super) fn policies(
         match &channel.source {
             ChannelSource::Prefix { bucket, prefix } => {
                 reads.insert(objects_below(bucket, prefix));
-                lists.insert(bucket_arn(bucket));
+                lists.insert(bucket_resource(bucket));
             }
             ChannelSource::Manifest(S3Object { bucket, key }) => {
-                reads.insert(object(bucket, key));
+                reads.insert(object_resource(bucket, key));
             }
         }
     }
     for place in manifests {
         reads.insert(objects_below(&place.bucket, &place.key));
-        lists.insert(bucket_arn(&place.bucket));
+        lists.insert(bucket_resource(&place.bucket));
     }
     if let Some(checkpoints) = &job.spec.checkpoints {
         let place = objects_below(&checkpoints.bucket, &checkpoints.prefix);
         reads.insert(place.clone());
         writes.insert(place);
-        lists.insert(bucket_arn(&checkpoints.bucket));
+        lists.insert(bucket_resource(&checkpoints.bucket));
     }
     for S3Object { bucket, key } in [job.spec.model_artifact(), job.spec.output_artifact()] {
-        writes.insert(object(&bucket, &key));
+        writes.insert(object_resource(&bucket, &key));
     }
     let group = format!("arn:aws:logs:{region}:{account}:log-group:{}", job.log.group);
     let stream = format!("{group}:log-stream:{}", job.log.stream);
@@ -74,16 +74,8 @@ pub(super) fn policy_bytes_max(job: &Job, region: &str, account: &str) -> usize 
     documents.iter().map(String::len).sum::<usize>() + manifests * MANIFEST_PLACE_BYTES_MAX
 }
 
-fn bucket_arn(bucket: &str) -> String {
-    format!("arn:aws:s3:::{bucket}")
-}
-
-fn object(bucket: &str, key: &str) -> String {
-    format!("{}/{key}", bucket_arn(bucket))
-}
-
 fn objects_below(bucket: &str, prefix: &str) -> String {
-    format!("{}/{prefix}*", bucket_arn(bucket))
+    format!("{}*", object_resource(bucket, prefix))
 }
 
 /// Where the files of a manifest lie: its first element is `{"prefix": "s3://bucket/prefix/"}`.
@@ -103,12 +95,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_prefix_with_a_star_opens_nothing_else() {
+        assert_eq!(objects_below("photos", "*/dogs/"), "arn:aws:s3:::photos/?/dogs/*");
+    }
+
+    #[test]
     fn the_prefix_is_read_from_the_start_of_a_manifest() {
         let whole = br#" [ {"prefix": "s3://photos/dogs/"}, "a.jpg", "b.jpg" ]"#;
         let expected = S3Location::parse("s3://photos/dogs/").unwrap();
         assert_eq!(manifest_prefix(whole), Some(expected.clone()));
         assert_eq!(manifest_prefix(&whole[..45]), Some(expected));
-        for bad in [&b""[..], b"{}", b"[\"a.jpg\"]", b"[{\"prefix\": \"dogs/\"}]", b"\xff\xd8"] {
+        let bad = [&b""[..], b"{}", b"[\"a.jpg\"]", b"[{\"prefix\": \"dogs/\"}]", b"\xff\xd8"];
+        let wide = [&br#"[{"prefix": "s3://*/"}]"#[..], br#"[{"prefix": "s3://pho*os/"}]"#];
+        for bad in bad.into_iter().chain(wide) {
             assert_eq!(manifest_prefix(bad), None);
         }
     }
