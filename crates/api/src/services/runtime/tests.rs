@@ -25,6 +25,7 @@ use tokio::net::UnixListener;
 use tokio_util::sync::CancellationToken;
 
 use super::invoke_endpoint::{InvokeEndpoint, Route};
+use super::transport::IDLE_AGE_MAX;
 use crate::body::Body;
 use crate::context::{Caller, Context};
 use crate::failure::Failure;
@@ -54,6 +55,19 @@ async fn a_connection_that_was_closed_meanwhile_is_replaced() {
         response.into_body().collect().await.unwrap();
     }
     assert_eq!(world.connections(), 3);
+}
+
+#[tokio::test]
+async fn a_connection_that_was_idle_for_long_is_not_written_to() {
+    let world = World::new().await;
+    for _ in 0..2 {
+        let response = world.invoke("echo", "a dog").await.unwrap();
+        response.into_body().collect().await.unwrap();
+        tokio::time::pause();
+        tokio::time::advance(IDLE_AGE_MAX + Duration::from_millis(1)).await;
+        tokio::time::resume();
+    }
+    assert_eq!(world.connections(), 2);
 }
 
 #[tokio::test]

@@ -35,6 +35,10 @@ pub(super) const ANSWER_BYTES_MAX: usize = 25 * 1024 * 1024;
 /// Idle connections kept for one replica: above what two cores keep busy.
 const IDLE_MAX: usize = 32;
 
+/// How long a connection may have been idle to be used again. Servers close idle ones after 2 to
+/// 15 s, and a request that is written at that instant is lost; a new connection costs microseconds.
+pub(super) const IDLE_AGE_MAX: Duration = Duration::from_secs(1);
+
 /// Replicas for which idle connections are kept; beyond that those of the gone are dropped.
 const SOCKETS_MAX: usize = 128;
 
@@ -201,20 +205,33 @@ async fn connect(lease: &Lease) -> Result<SendRequest<Full<Bytes>>, Broken> {
 
 #[derive(Default)]
 struct Idle {
-    senders: Mutex<HashMap<PathBuf, Vec<SendRequest<Full<Bytes>>>>>,
+    /// Of each replica those that became idle last at the end.
+    connections: Mutex<HashMap<PathBuf, Vec<IdleConnection>>>,
+}
+
+struct IdleConnection {
+    sender: SendRequest<Full<Bytes>>,
+    since: Instant,
+}
+
+impl IdleConnection {
+    fn is_usable(&self) -> bool {
+        !self.sender.is_closed() && self.since.elapsed() <= IDLE_AGE_MAX
+    }
 }
 
 impl Idle {
-    /// The connection that was used last, if it is still open.
+    /// The connection that was used last, if it is still open and was used just now. Those that
+    /// are not are dropped, which closes them.
     fn take(&self, socket: &Path) -> Option<SendRequest<Full<Bytes>>> {
-        let mut senders = self.senders.lock().unwrap_or_else(PoisonError::into_inner);
-        let idle = senders.get_mut(socket)?;
-        while let Some(sender) = idle.pop() {
-            if !sender.is_closed() {
-                return Some(sender);
+        let mut connections = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
+        let idle = connections.get_mut(socket)?;
+        while let Some(connection) = idle.pop() {
+            if connection.is_usable() {
+                return Some(connection.sender);
             }
         }
-        senders.remove(socket);
+        connections.remove(socket);
         None
     }
 
@@ -222,14 +239,17 @@ impl Idle {
         if sender.is_closed() {
             return;
         }
-        let mut senders = self.senders.lock().unwrap_or_else(PoisonError::into_inner);
-        if !senders.contains_key(socket) && senders.len() >= SOCKETS_MAX {
-            senders.retain(|_, idle| idle.iter().any(|sender| !sender.is_closed()));
+        let mut connections = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
+        if !connections.contains_key(socket) && connections.len() >= SOCKETS_MAX {
+            connections.retain(|_, idle| idle.iter().any(IdleConnection::is_usable));
         }
-        if senders.len() <= SOCKETS_MAX {
-            let idle = senders.entry(socket.to_path_buf()).or_default();
+        if connections.len() <= SOCKETS_MAX {
+            let idle = connections.entry(socket.to_path_buf()).or_default();
+            if idle.len() >= IDLE_MAX {
+                idle.retain(IdleConnection::is_usable);
+            }
             if idle.len() < IDLE_MAX {
-                idle.push(sender);
+                idle.push(IdleConnection { sender, since: Instant::now() });
             }
         }
     }
