@@ -97,6 +97,11 @@ pub const REPLICA_STARTUP_SECS: u32 = 480;
 /// On top of both, for the supervisor to start and to say itself what went wrong.
 pub const REPLICA_MARGIN_SECS: u32 = 30;
 
+/// Longest a replica that was ready once may leave /ping unanswered before another takes its
+/// place. No request is sent to it meanwhile, so whatever kept it busy ends within the 60 s that
+/// an invocation may take.
+pub const REPLICA_UNREADY_MS_MAX: i64 = 60_000;
+
 /// Longest a new fleet waits for memory: an update needs it beside what serves, and a person who
 /// waits for an endpoint looks within minutes.
 pub const REPLICA_CAPACITY_WAIT_MS: i64 = 300_000;

@@ -23,7 +23,7 @@ use super::record::{Endpoint, Fleet, Replica, ReplicaRun, Retired, Status, log_s
 use crate::limits::{
     REPLICA_ABANDON_MS, REPLICA_BACKOFF_MS_MAX, REPLICA_BACKOFF_MS_MIN, REPLICA_CAPACITY_WAIT_MS,
     REPLICA_DOWNLOAD_SECS, REPLICA_DRAIN_MS, REPLICA_MARGIN_SECS, REPLICA_STABLE_MS,
-    REPLICA_START_ATTEMPTS_MAX, REPLICA_STARTUP_SECS,
+    REPLICA_START_ATTEMPTS_MAX, REPLICA_STARTUP_SECS, REPLICA_UNREADY_MS_MAX,
 };
 use crate::runs::{self, Run};
 
@@ -247,6 +247,7 @@ impl Pass<'_> {
                     generation: endpoint.starts,
                     ready: false,
                     turned_at_ms: now_ms,
+                    served: false,
                 });
             }
             return Ok(());
@@ -264,12 +265,14 @@ impl Pass<'_> {
         if known.ready != run.ready {
             run.ready = known.ready;
             run.turned_at_ms = now_ms;
+            // It turned to ready or away from it; either way it was ready once.
+            run.served = true;
         }
         let held_ms = now_ms - run.turned_at_ms;
         if run.ready && replica.failures > 0 && held_ms >= REPLICA_STABLE_MS {
             replica.failures = 0;
         }
-        if !run.ready && held_ms >= allowance_ms(config) {
+        if !run.ready && held_ms >= allowance_ms(config, run.served) {
             let reason = match &known.not_ready_reason {
                 Some(reason) => format!("/ping did not answer in time: {reason}"),
                 None => "/ping did not answer in time".to_owned(),
@@ -336,8 +339,12 @@ impl Replica {
     }
 }
 
-/// How long a replica may be there without answering /ping.
-fn allowance_ms(config: &VariantConfig) -> i64 {
+/// How long a replica may be there without answering /ping. One that answered before has its
+/// model and has started, so that it needs no time for either.
+fn allowance_ms(config: &VariantConfig, served: bool) -> i64 {
+    if served {
+        return REPLICA_UNREADY_MS_MAX;
+    }
     let secs = config.download_timeout_secs.unwrap_or(REPLICA_DOWNLOAD_SECS)
         + config.startup_timeout_secs.unwrap_or(REPLICA_STARTUP_SECS)
         + REPLICA_MARGIN_SECS;

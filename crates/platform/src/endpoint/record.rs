@@ -105,6 +105,9 @@ pub struct ReplicaRun {
     /// Whether /ping answers, and since when that is so.
     pub ready: bool,
     pub turned_at_ms: i64,
+    /// Whether /ping ever answered. Absent from records of before; the next turn sets it.
+    #[serde(default)]
+    pub served: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -112,6 +112,34 @@ async fn a_replica_that_never_answers_ping_is_given_up_after_its_time() {
 }
 
 #[tokio::test]
+async fn a_replica_that_was_ready_and_answers_ping_no_more_is_replaced_after_a_minute() {
+    let world = World::new();
+    world.in_service("dogs", "one", 1).await;
+    let run = world.host.live().remove(0);
+    world.host.unready(&run);
+    world.pass().await;
+    world.clock.advance_ms(59_999);
+    world.pass().await;
+    world.host.ready(&run);
+    world.pass().await;
+    assert!(world.lease("dogs").await.is_ok(), "it came back in time");
+    world.host.unready(&run);
+    world.pass().await;
+    world.clock.advance_ms(60_000);
+    world.pass().await;
+    assert!(world.host.stopped().contains(&run));
+    world.until(async |world| world.lease("dogs").await.is_ok()).await;
+    assert_eq!(world.host.live().len(), 1);
+}
+
+#[test]
+fn a_run_recorded_before_it_was_known_whether_it_served_can_be_read() {
+    let record = r#"{"run_id": "r", "generation": 1, "ready": true, "turned_at_ms": 5}"#;
+    let run: record::ReplicaRun = serde_json::from_str(record).unwrap();
+    assert!(!run.served);
+}
+
+#[tokio::test]
 async fn update_moves_requests_at_once_and_drains_the_old_fleet() {
     let world = World::new();
     world.in_service("dogs", "one", 1).await;

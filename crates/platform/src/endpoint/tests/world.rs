@@ -260,6 +260,10 @@ impl ScriptedHost {
         self.runs.lock().unwrap().get_mut(run_id).unwrap().ready = true;
     }
 
+    pub fn unready(&self, run_id: &str) {
+        self.runs.lock().unwrap().get_mut(run_id).unwrap().ready = false;
+    }
+
     pub fn all_ready(&self) {
         for run in self.runs.lock().unwrap().values_mut().filter(|run| run.end.is_none()) {
             run.ready = true;
