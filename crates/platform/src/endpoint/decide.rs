@@ -35,6 +35,7 @@ pub(super) struct Seen<'a> {
     /// Requests that a run works on.
     pub in_flight: &'a (dyn Fn(&str) -> u32 + Sync),
     pub new_run_id: &'a (dyn Fn() -> Result<String, runs::Error> + Sync),
+    pub new_instance_id: &'a (dyn Fn() -> Result<String, runs::Error> + Sync),
 }
 
 #[derive(Debug, PartialEq)]
@@ -86,12 +87,14 @@ pub(super) fn decide(before: &Endpoint, seen: &Seen<'_>) -> Result<Decision, run
         }
         Status::Updating => match pass.tend_serving(&mut endpoint)? {
             Progress::Ready => finish_resizing(&mut endpoint, seen.now_ms),
-            Progress::Failed(reason) => undo_resizing(&mut endpoint, reason, seen.now_ms),
+            Progress::Failed(reason) => undo_resizing(&mut endpoint, reason, seen)?,
             Progress::UnderWay => {}
         },
         Status::RollingBack => {
-            pass.tend_serving(&mut endpoint)?;
-            if endpoint.retired.is_empty() {
+            let progress = pass.tend_serving(&mut endpoint)?;
+            // A replica without hope keeps being tried in service; it must not hold back a client
+            // that waits to change the endpoint.
+            if endpoint.retired.is_empty() && !matches!(progress, Progress::UnderWay) {
                 endpoint.status = Status::InService;
                 endpoint.modified_at_ms = seen.now_ms;
             }
@@ -144,8 +147,14 @@ fn finish_resizing(endpoint: &mut Endpoint, now_ms: i64) {
     endpoint.modified_at_ms = now_ms;
 }
 
-/// Back to the weights and instance counts of before.
-fn undo_resizing(endpoint: &mut Endpoint, reason: String, now_ms: i64) {
+/// Back to the weights and instance counts of before. Replicas that were taken away are on their
+/// way out already; new ones take their places.
+fn undo_resizing(
+    endpoint: &mut Endpoint,
+    reason: String,
+    seen: &Seen<'_>,
+) -> Result<(), runs::Error> {
+    let now_ms = seen.now_ms;
     let undo = std::mem::take(&mut endpoint.undo);
     if let Some(mut fleet) = endpoint.serving.take() {
         for variant in &mut fleet.variants {
@@ -157,12 +166,16 @@ fn undo_resizing(endpoint: &mut Endpoint, reason: String, now_ms: i64) {
             for replica in variant.replicas.split_off(kept) {
                 endpoint.retire(replica.run, now_ms);
             }
+            while variant.replicas.len() < before.instances {
+                variant.replicas.push(Replica::new((seen.new_instance_id)()?));
+            }
         }
         endpoint.serving = Some(fleet);
     }
     endpoint.status = Status::RollingBack;
     endpoint.failure_reason = Some(reason);
     endpoint.modified_at_ms = now_ms;
+    Ok(())
 }
 
 struct Pass<'a> {

@@ -8,7 +8,9 @@ use std::collections::HashMap;
 use kennel_store::Expect;
 
 use super::decide::{Decision, Effect, Seen, decide};
-use super::record::{Endpoint, Replica, ReplicaRun, Variant, log_group, log_stream};
+use super::record::{
+    Endpoint, Replica, ReplicaRun, Variant, log_group, log_stream, new_instance_id,
+};
 use super::spec::{Place, plan};
 use super::{Endpoints, Error};
 use crate::limits::{ENDPOINT_STEPS_MAX, REPLICA_STOP_GRACE_SECS};
@@ -54,6 +56,7 @@ impl Endpoints {
             runs: &runs,
             in_flight: &|run_id| self.router.in_flight(run_id),
             new_run_id: &Runs::new_id,
+            new_instance_id: &|| new_instance_id().ok_or(runs::Error::Random),
         };
         match decide(&endpoint, &seen)? {
             Decision::Delete => {

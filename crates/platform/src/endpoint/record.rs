@@ -167,6 +167,13 @@ impl Replica {
     }
 }
 
+/// `None` where there is no randomness.
+pub fn new_instance_id() -> Option<String> {
+    let mut bytes = [0_u8; 8];
+    getrandom::fill(&mut bytes).ok()?;
+    Some(format!("i-0{}", hex::encode(bytes)))
+}
+
 /// `/aws/sagemaker/Endpoints/<endpoint>`
 pub fn log_group(endpoint: &EntityName) -> String {
     format!("/aws/sagemaker/Endpoints/{}", endpoint.as_str())

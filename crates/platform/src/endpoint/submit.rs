@@ -3,7 +3,7 @@
 use kennel_store::{Expect, Write};
 
 use super::config::{self, EndpointConfig, VariantConfig};
-use super::record::{Endpoint, Fleet, Replica, Status, Undo, Variant};
+use super::record::{Endpoint, Fleet, Replica, Status, Undo, Variant, new_instance_id};
 use super::{Endpoints, Error};
 use crate::limits::COMMIT_ATTEMPTS_MAX;
 use crate::model::Model;
@@ -205,7 +205,7 @@ impl Endpoints {
         }
         let wanted = change.instance_count.map_or(variant.replicas.len(), |count| count as usize);
         while variant.replicas.len() < wanted {
-            variant.replicas.push(Replica::new(self.instance_id()?));
+            variant.replicas.push(Replica::new(new_instance_id().ok_or(Error::Random)?));
         }
         let now_ms = self.clock.now_ms();
         for replica in variant.replicas.split_off(wanted) {
@@ -279,7 +279,8 @@ impl Endpoints {
                 Some(old) if retain.weights => old.weight,
                 _ => variant.weight,
             };
-            let replicas = (0..count).map(|_| Ok(Replica::new(self.instance_id()?)));
+            let replicas =
+                (0..count).map(|_| Ok(Replica::new(new_instance_id().ok_or(Error::Random)?)));
             variants.push(Variant {
                 config: variant.clone(),
                 model: model.clone(),
@@ -295,12 +296,6 @@ impl Endpoints {
             Some((model, _)) => Ok(model),
             None => Err(Error::ModelAbsent(name.clone())),
         }
-    }
-
-    fn instance_id(&self) -> Result<String, Error> {
-        let mut bytes = [0_u8; 8];
-        getrandom::fill(&mut bytes).map_err(|_| Error::Random)?;
-        Ok(format!("i-0{}", hex::encode(bytes)))
     }
 }
 

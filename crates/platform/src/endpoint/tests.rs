@@ -276,6 +276,40 @@ async fn weights_and_counts_change_in_place_and_are_undone_where_there_is_no_mem
     assert!(endpoint.failure_reason.is_some());
 }
 
+#[tokio::test]
+async fn a_variant_that_went_down_comes_back_where_the_other_could_not_go_up() {
+    let world = World::new();
+    world.config("two", &[("Calm", 3), ("Busy", 1)]).await;
+    world.create("dogs", "two").await;
+    world.pass().await;
+    world.host.all_ready();
+    world.settle().await;
+    let change = |variant: &str, count| Desired {
+        variant: name(variant),
+        weight: None,
+        instance_count: Some(count),
+    };
+    let changes = [change("Calm", 1), change("Busy", 2)];
+    world.endpoints.update_weights_and_capacities(&name("dogs"), &changes).await.unwrap();
+    world.host.full(true);
+    world.pass().await;
+    assert_eq!(world.host.live().len(), 2);
+    world.clock.advance_ms(crate::limits::REPLICA_CAPACITY_WAIT_MS);
+    world.settle().await;
+    assert_eq!(world.status("dogs").await, Some(Status::RollingBack), "two are not back yet");
+    world.host.full(false);
+    world.until(async |world| world.status("dogs").await == Some(Status::InService)).await;
+    let fleet = world.get("dogs").await.unwrap().serving.unwrap();
+    let counts: Vec<usize> = fleet.variants.iter().map(|one| one.replicas.len()).collect();
+    assert_eq!(counts, [3, 1]);
+    assert!(fleet.replicas().all(|one| one.run.as_ref().is_some_and(|run| run.ready)));
+    assert_eq!(world.host.live().len(), 4);
+    let mut ids: Vec<_> = fleet.replicas().map(|one| one.instance_id.clone()).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), 4, "every instance has an id of its own");
+}
+
 /// Create, update, lose a replica, delete: cut off before and after each write and each effect,
 /// every point once. Whatever happens, the end is the same and nothing is left over.
 #[tokio::test]
