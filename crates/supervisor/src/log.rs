@@ -258,7 +258,12 @@ impl Batch {
             && self.bytes + line.message.len() + EVENT_OVERHEAD_BYTES <= LOG_BATCH_BYTES_MAX
     }
 
-    fn add(&mut self, line: Line) {
+    /// Two pipes queue lines that were stamped before they had a place, and the clock may step
+    /// back: CloudWatch refuses a whole call whose events are not in chronological order.
+    fn add(&mut self, mut line: Line) {
+        if let Some(last) = self.lines.last() {
+            line.timestamp = line.timestamp.max(last.timestamp);
+        }
         self.bytes += line.message.len() + EVENT_OVERHEAD_BYTES;
         self.lines.push(line);
     }
@@ -285,6 +290,16 @@ mod tests {
         lines.extend(splitter.push(b"\n"));
         assert!(lines.iter().all(|line| line.len() <= LOG_EVENT_BYTES_MAX && !line.is_empty()));
         assert_eq!(lines.concat(), long);
+    }
+
+    #[test]
+    fn a_batch_is_in_chronological_order_whatever_the_clock_did() {
+        let mut batch = Batch::default();
+        for timestamp in [5, 3, 7, 6] {
+            batch.add(Line { timestamp, message: "x".to_owned() });
+        }
+        let stamps: Vec<i64> = batch.lines.iter().map(|line| line.timestamp).collect();
+        assert_eq!(stamps, [5, 5, 7, 7]);
     }
 
     #[test]
