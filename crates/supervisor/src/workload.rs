@@ -29,6 +29,9 @@ const LIBRARY_INSIDE: &str = "/opt/kennel/lib";
 /// Names the library, or is `off`.
 const ENGINE_VARIABLE: &str = "KENNEL_ONNXRUNTIME";
 
+/// The one variable of ours that is the user's to set.
+const ALLOW_PRIVATE_URLS: &str = "KENNEL_ALLOW_PRIVATE_URLS";
+
 /// Half of the memory each at the most: both count as memory of the workload.
 const MEMORY_FILE_SYSTEM_DIVISOR: u64 = 2;
 
@@ -56,7 +59,13 @@ pub(crate) struct Workload {
 
 impl Workload {
     pub async fn start(plan: Plan<'_>, log: &LogWriter) -> Result<Self, Failure> {
-        let spec = sandbox_spec(plan);
+        let (environment, left_out) = user_env(&plan.spec.environment, plan.spec.network_isolation);
+        if !left_out.is_empty() {
+            let names = left_out.join(", ");
+            log.say(format!("kennel: left out of the environment, where it has no place: {names}"))
+                .await;
+        }
+        let spec = sandbox_spec(plan, environment);
         let mut child = Sandbox::start(spec).await.map_err(|error| {
             Failure::Internal(format!("the workload could not be started: {}", chain(&error)))
         })?;
@@ -102,13 +111,13 @@ impl Workload {
     }
 }
 
-fn sandbox_spec(plan: Plan<'_>) -> SandboxSpec {
+fn sandbox_spec(plan: Plan<'_>, environment: BTreeMap<String, String>) -> SandboxSpec {
     let Plan { run_dir, spec, host, native, verb, env, inbound, outbound, binds } = plan;
     let mut sandbox = SandboxSpec::new(run_dir.to_owned(), host.isolation, Program::Own);
     sandbox.trust = trust(&spec.program);
     sandbox.allow_weaker_isolation = host.allow_weaker_isolation;
     sandbox.args = vec!["image-classification".to_owned(), verb.to_owned()];
-    sandbox.env = spec.environment.clone();
+    sandbox.env = environment;
     sandbox.env.extend(base_env(spec));
     sandbox.env.extend(env);
     sandbox.cwd = PathBuf::from(BASE_INSIDE);
@@ -141,6 +150,31 @@ fn sandbox_spec(plan: Plan<'_>) -> SandboxSpec {
     sandbox.outbound = outbound;
     sandbox.limits = limits(&spec.limits);
     sandbox
+}
+
+/// What the user's environment may say to our own program, and the names it may not. The dynamic
+/// linker's variables would make it run other people's code, which it is not confined for on every
+/// host; ours name its library and its only way out.
+fn user_env(
+    environment: &BTreeMap<String, String>,
+    network_isolation: bool,
+) -> (BTreeMap<String, String>, Vec<&str>) {
+    let passes = |name: &str| match name {
+        // Without a network there is no address to allow.
+        ALLOW_PRIVATE_URLS => !network_isolation,
+        "GLIBC_TUNABLES" => false,
+        _ => !name.starts_with("LD_") && !name.starts_with("KENNEL_"),
+    };
+    let mut kept = BTreeMap::new();
+    let mut left_out = Vec::new();
+    for (name, value) in environment {
+        if passes(name) {
+            kept.insert(name.clone(), value.clone());
+        } else {
+            left_out.push(name.as_str());
+        }
+    }
+    (kept, left_out)
 }
 
 fn trust(program: &run::Program) -> Trust {
@@ -217,4 +251,29 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
         cause = error.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_user_sets_neither_the_linker_nor_our_own_variables() {
+        let names = [
+            "GLIBC_TUNABLES",
+            "KENNEL_ALLOW_PRIVATE_URLS",
+            "KENNEL_EGRESS_PROXY",
+            "KENNEL_ONNXRUNTIME",
+            "LD_AUDIT",
+            "LD_PRELOAD",
+            "OLD_NAME",
+        ];
+        let environment = names.iter().map(|name| ((*name).to_owned(), "1".to_owned())).collect();
+        let kept =
+            |isolated| -> Vec<String> { user_env(&environment, isolated).0.into_keys().collect() };
+        assert_eq!(kept(false), ["KENNEL_ALLOW_PRIVATE_URLS", "OLD_NAME"]);
+        assert_eq!(kept(true), ["OLD_NAME"]);
+        let (_, left_out) = user_env(&environment, true);
+        assert_eq!(left_out, names[..6]);
+    }
 }
