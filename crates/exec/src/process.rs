@@ -7,6 +7,7 @@
 //! The supervisor writes its record itself, under a lock that it holds for its life: a server that
 //! is killed anywhere in between leaves either a supervisor that says who it is, or none.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
@@ -35,6 +36,22 @@ const LOG_FILE: &str = "supervisor.log";
 /// A look at the lock takes microseconds; five attempts are a tenth of a second.
 const LOCK_ATTEMPTS: u32 = 5;
 const ACKNOWLEDGED: u8 = b'!';
+/// Besides these, what begins with `XDG_`. The linker's path, Python's and Conda's are where the
+/// inference engine is looked for.
+const PASSED_ON: [&str; 12] = [
+    "KENNEL_LOG",
+    "KENNEL_ONNXRUNTIME",
+    "KENNEL_RUNTIME_DIR",
+    "PATH",
+    "HOME",
+    "TMPDIR",
+    "LD_LIBRARY_PATH",
+    "VIRTUAL_ENV",
+    "CONDA_PREFIX",
+    "PYENV_ROOT",
+    "RUST_BACKTRACE",
+    "RUST_LIB_BACKTRACE",
+];
 /// A run id is an internal name of some tens of characters.
 const RUN_ID_BYTES_MAX: usize = 1024;
 
@@ -102,6 +119,9 @@ impl ProcessExecutor {
             .arg(&self.verb)
             .arg(&launch.run_dir)
             .args(&launch.args)
+            // The rest may hold credentials, which a workload that breaks out would read there.
+            .env_clear()
+            .envs(passed_on(std::env::vars_os()))
             .stdin(Stdio::from(hello))
             .stdout(log.try_clone()?)
             .stderr(log)
@@ -171,6 +191,15 @@ impl Executor for ProcessExecutor {
         let reaping = tokio::task::spawn_blocking(move || reap(&run_dir));
         reaping.await.map_err(|error| LaunchError::Host(error.into()))?
     }
+}
+
+/// What a supervisor needs of the server's environment: where things lie, and how much it logs.
+fn passed_on(
+    variables: impl Iterator<Item = (OsString, OsString)>,
+) -> impl Iterator<Item = (OsString, OsString)> {
+    variables.filter(|(name, _)| {
+        name.to_str().is_some_and(|name| PASSED_ON.contains(&name) || name.starts_with("XDG_"))
+    })
 }
 
 /// The token goes over the socket that becomes the supervisor's standard input.
@@ -348,6 +377,15 @@ mod tests {
         server.join().unwrap().unwrap();
         assert_eq!(run_id, "run-1");
         assert!(received.matches(token.expose()));
+    }
+
+    #[test]
+    fn supervisors_do_not_get_the_servers_credentials() {
+        let names =
+            ["AWS_SECRET_ACCESS_KEY", "KENNEL_ROOT_SECRET_ACCESS_KEY", "PATH", "XDG_DATA_HOME"];
+        let variables = names.iter().map(|name| (OsString::from(name), OsString::from("x")));
+        let passed: Vec<_> = passed_on(variables).map(|(name, _)| name).collect();
+        assert_eq!(passed, ["PATH", "XDG_DATA_HOME"]);
     }
 
     #[test]
