@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
 use crate::limits::{RELAY_CONNECTIONS_MAX, RELAY_IDLE_MAX};
@@ -44,36 +44,97 @@ where
     }
 }
 
-/// Copies both ways until both ends are done, or nothing moved for a long time.
+/// Copies both ways until both ends are done, or nothing moved in either direction for a long time:
+/// a transfer goes one way for as long as it takes.
 pub(super) async fn join(
     inside: impl AsyncRead + AsyncWrite + Unpin,
     outside: impl AsyncRead + AsyncWrite + Unpin,
 ) -> io::Result<()> {
     let (mut inside_read, mut inside_write) = tokio::io::split(inside);
     let (mut outside_read, mut outside_write) = tokio::io::split(outside);
-    tokio::try_join!(
-        copy(&mut inside_read, &mut outside_write),
-        copy(&mut outside_read, &mut inside_write)
-    )?;
-    Ok(())
+    let moved = Moved::default();
+    let copied = async {
+        tokio::try_join!(
+            copy(&mut inside_read, &mut outside_write, &moved),
+            copy(&mut outside_read, &mut inside_write, &moved)
+        )
+    };
+    tokio::select! {
+        copied = copied => copied.map(drop),
+        () = moved.idle(RELAY_IDLE_MAX) => Err(io::ErrorKind::TimedOut.into()),
+    }
+}
+
+/// When bytes last moved, in either direction.
+struct Moved(watch::Sender<()>);
+
+impl Default for Moved {
+    fn default() -> Self {
+        Self(watch::Sender::new(()))
+    }
+}
+
+impl Moved {
+    fn now(&self) {
+        self.0.send_replace(());
+    }
+
+    /// Returns when nothing moved for `time`.
+    async fn idle(&self, time: Duration) {
+        let mut moves = self.0.subscribe();
+        while let Ok(Ok(())) = tokio::time::timeout(time, moves.changed()).await {}
+    }
 }
 
 async fn copy(
     from: &mut (impl AsyncRead + Unpin),
     to: &mut (impl AsyncWrite + Unpin),
+    moved: &Moved,
 ) -> io::Result<()> {
     let mut buffer = vec![0_u8; COPY_BYTES];
     loop {
-        let read = tokio::time::timeout(RELAY_IDLE_MAX, from.read(&mut buffer))
-            .await
-            .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+        let read = from.read(&mut buffer).await?;
         if read == 0 {
             // The other direction may go on.
             return to.shutdown().await.or(Ok(()));
         }
-        let bytes = buffer.get(..read).unwrap_or_default();
-        tokio::time::timeout(RELAY_IDLE_MAX, to.write_all(bytes))
-            .await
-            .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+        moved.now();
+        let mut bytes = buffer.get(..read).unwrap_or_default();
+        while !bytes.is_empty() {
+            let written = to.write(bytes).await?;
+            if written == 0 {
+                return Err(io::ErrorKind::WriteZero.into());
+            }
+            moved.now();
+            bytes = bytes.get(written..).unwrap_or_default();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_transfer_in_one_direction_is_not_idle() {
+        let (mut client, inside) = tokio::io::duplex(16);
+        let (outside, mut server) = tokio::io::duplex(16);
+        let joined = tokio::spawn(join(inside, outside));
+        for _ in 0..5 {
+            tokio::time::advance(RELAY_IDLE_MAX * 2 / 3).await;
+            client.write_all(b"x").await.unwrap();
+            assert_eq!(server.read_u8().await.unwrap(), b'x');
+        }
+        drop(client);
+        drop(server);
+        joined.await.unwrap().unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_on_which_nothing_moves_ends() {
+        let (_client, inside) = tokio::io::duplex(16);
+        let (outside, _server) = tokio::io::duplex(16);
+        let ended = join(inside, outside).await.unwrap_err();
+        assert_eq!(ended.kind(), io::ErrorKind::TimedOut);
     }
 }
