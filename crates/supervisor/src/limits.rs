@@ -23,6 +23,11 @@ pub(crate) const CALL_ATTEMPTS: u32 = 6;
 /// Objects that are fetched at the same time: enough that small files keep both sides busy.
 pub(crate) const DOWNLOADS_AT_ONCE: usize = 16;
 
+/// Packed objects of one channel unpack to this at most, all together: a few megabytes of gzip would
+/// fill the disk of every run otherwise. A job's own volume is not known here; AWS's examples ask
+/// for 30 to 50 GB.
+pub(crate) const CHANNEL_UNPACKED_BYTES_MAX: u64 = 64 << 30;
+
 /// A manifest holds a line a file; this is a million of them.
 pub(crate) const MANIFEST_BYTES_MAX: u64 = 64 << 20;
 
@@ -88,5 +93,5 @@ pub(crate) const RELAY_CONNECTIONS_MAX: usize = 64;
 pub(crate) const CONNECT_HEAD_BYTES_MAX: usize = 8 << 10;
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A relayed connection on which nothing moves is closed.
+/// A relayed connection on which nothing moves in either direction is closed.
 pub(crate) const RELAY_IDLE_MAX: Duration = Duration::from_secs(300);

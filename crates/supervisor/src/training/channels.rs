@@ -1,5 +1,7 @@
 //! Input channels, File mode: objects become files before the workload starts.
 
+use std::fs::File;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,7 +13,9 @@ use tokio::task::JoinSet;
 
 use super::keys::{self, Taken, Unusable};
 use crate::error::{Failure, blocking};
-use crate::limits::{CHANNEL_FILES_MAX, DOWNLOADS_AT_ONCE, MANIFEST_BYTES_MAX};
+use crate::limits::{
+    CHANNEL_FILES_MAX, CHANNEL_UNPACKED_BYTES_MAX, DOWNLOADS_AT_ONCE, MANIFEST_BYTES_MAX,
+};
 
 /// An object and the file it becomes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +40,7 @@ pub(crate) async fn stage(s3: &S3, channel: &Channel, directory: &Path) -> Resul
     };
     let files = items.len();
     let bytes = Arc::new(AtomicU64::new(0));
+    let unpacking = channel.gzip.then(Unpacking::default);
     let mut running: JoinSet<Result<(), Failure>> = JoinSet::new();
     for item in items {
         while running.len() >= DOWNLOADS_AT_ONCE {
@@ -43,9 +48,9 @@ pub(crate) async fn stage(s3: &S3, channel: &Channel, directory: &Path) -> Resul
         }
         let path = directory.join(&item.path);
         let (s3, bytes) = (s3.clone(), Arc::clone(&bytes));
-        let (name, gzip) = (channel.name.clone(), channel.gzip);
+        let (name, unpacking) = (channel.name.clone(), unpacking.clone());
         running.spawn(async move {
-            let size = fetch(&s3, &name, &item, path, gzip).await?;
+            let size = fetch(&s3, &name, &item, path, unpacking).await?;
             bytes.fetch_add(size, Ordering::Relaxed);
             Ok(())
         });
@@ -176,7 +181,7 @@ async fn fetch(
     channel: &str,
     item: &Item,
     path: PathBuf,
-    gzip: bool,
+    unpacking: Option<Unpacking>,
 ) -> Result<u64, Failure> {
     let url = format!("s3://{}/{}", item.bucket, item.key);
     let doing = format!("Data download failed: channel \"{channel}\", \"{url}\"");
@@ -192,10 +197,8 @@ async fn fetch(
         Ok(head) => head,
         Err(error) => return Err(Failure::call(&doing, &error)),
     };
-    if !gzip {
-        return Ok(head.size);
-    }
-    let unpacked = blocking(&doing, move || gunzip(&path)).await;
+    let Some(unpacking) = unpacking else { return Ok(head.size) };
+    let unpacked = blocking(&doing, move || unpacking.replace(&path)).await;
     unpacked.map_err(|failure| match failure {
         // A file that is no gzip is the user's; what the disk does is not told apart here.
         Failure::Internal(text) => Failure::Client(text),
@@ -203,17 +206,64 @@ async fn fetch(
     })
 }
 
-/// Replaces the file by what it holds, under the same name, as SageMaker does.
-fn gunzip(path: &Path) -> std::io::Result<u64> {
-    let packed = std::io::BufReader::new(std::fs::File::open(path)?);
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".kennel-unpacking");
-    // A name at the file system's limit leaves no room for a longer one beside it.
-    let beside = path.with_file_name(name);
-    let mut unpacked = std::fs::File::create(&beside)?;
-    let size = std::io::copy(&mut flate2::bufread::MultiGzDecoder::new(packed), &mut unpacked)?;
-    std::fs::rename(&beside, path)?;
-    Ok(size)
+/// What the packed objects of one channel may become, all together.
+#[derive(Debug, Clone)]
+struct Unpacking {
+    written: Arc<AtomicU64>,
+    bytes_max: u64,
+}
+
+impl Default for Unpacking {
+    fn default() -> Self {
+        Self { written: Arc::default(), bytes_max: CHANNEL_UNPACKED_BYTES_MAX }
+    }
+}
+
+impl Unpacking {
+    /// Replaces the file by what it holds, under the same name, as SageMaker does.
+    fn replace(&self, path: &Path) -> io::Result<u64> {
+        let mut name = path.file_name().unwrap_or_default().to_owned();
+        name.push(".kennel-unpacking");
+        // A name at the file system's limit leaves no room for a longer one beside it.
+        let beside = path.with_file_name(name);
+        let unpacked = self.unpack(File::open(path)?, File::create(&beside)?);
+        if unpacked.is_err() {
+            // The disk is given back at once, not when the run is removed.
+            let _ = std::fs::remove_file(&beside);
+        }
+        let size = unpacked?;
+        std::fs::rename(&beside, path)?;
+        Ok(size)
+    }
+
+    fn unpack(&self, packed: File, unpacked: File) -> io::Result<u64> {
+        let mut reader = flate2::bufread::MultiGzDecoder::new(io::BufReader::new(packed));
+        io::copy(&mut reader, &mut Counted { file: unpacked, unpacking: self })
+    }
+}
+
+/// A file that takes no more than its channel may still have.
+struct Counted<'a> {
+    file: File,
+    unpacking: &'a Unpacking,
+}
+
+impl Write for Counted<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let Unpacking { written, bytes_max } = self.unpacking;
+        let more = bytes.len() as u64;
+        if written.fetch_add(more, Ordering::Relaxed).saturating_add(more) > *bytes_max {
+            return Err(io::Error::other(format!(
+                "the channel's objects unpack to more than {bytes_max} bytes"
+            )));
+        }
+        self.file.write_all(bytes)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
 }
 
 fn refused(channel: &Channel, bucket: &str, key: &str, error: &Error) -> Failure {
@@ -256,17 +306,34 @@ mod tests {
         }
     }
 
+    fn packed(path: &Path, bytes: &[u8]) {
+        let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        packer.write_all(bytes).unwrap();
+        std::fs::write(path, packer.finish().unwrap()).unwrap();
+    }
+
     #[test]
     fn a_gzip_file_keeps_its_name() {
-        use std::io::Write;
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("data.csv.gz");
-        let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-        packer.write_all(b"1,2").unwrap();
-        std::fs::write(&path, packer.finish().unwrap()).unwrap();
-        assert_eq!(gunzip(&path).unwrap(), 3);
+        packed(&path, b"1,2");
+        assert_eq!(Unpacking::default().replace(&path).unwrap(), 3);
         assert_eq!(std::fs::read(&path).unwrap(), b"1,2");
         std::fs::write(&path, "no gzip").unwrap();
-        assert!(gunzip(&path).is_err());
+        assert!(Unpacking::default().replace(&path).is_err());
+    }
+
+    #[test]
+    fn what_a_channel_unpacks_to_is_bounded_over_all_its_objects() {
+        let dir = tempfile::tempdir().unwrap();
+        let unpacking = Unpacking { bytes_max: 150_000, ..Unpacking::default() };
+        let paths = ["a", "b"].map(|name| dir.path().join(name));
+        for path in &paths {
+            packed(path, &[0; 100_000]);
+        }
+        assert_eq!(unpacking.replace(&paths[0]).unwrap(), 100_000);
+        let error = unpacking.replace(&paths[1]).unwrap_err();
+        assert!(error.to_string().contains("more than 150000 bytes"), "{error}");
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2);
     }
 }
