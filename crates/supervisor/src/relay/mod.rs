@@ -22,6 +22,10 @@ const API_PORT: u16 = 4566;
 const CREDENTIALS_PORT: u16 = 4567;
 const EGRESS_PORT: u16 = 3128;
 
+/// Tells the workload where its connections to the outside go.
+const EGRESS_VARIABLE: &str = "KENNEL_EGRESS_PROXY";
+const NOWHERE: &str = "127.0.0.1:1";
+
 /// Sockets in the run's directory.
 const API_SOCKET: &str = "api.sock";
 const CREDENTIALS_SOCKET: &str = "credentials.sock";
@@ -38,6 +42,9 @@ impl Relays {
     pub fn open(context: &Context) -> Result<Self, Failure> {
         let mut relays = Self { outbound: Vec::new(), env: BTreeMap::new(), _tasks: Vec::new() };
         if context.spec().network_isolation {
+            // Where the sandbox has no network of its own, the workload would connect by itself
+            // when it knows no relay. Nothing listens at port 1: every fetch fails.
+            relays.env.insert(EGRESS_VARIABLE.to_owned(), NOWHERE.to_owned());
             return Ok(relays);
         }
         let api = relays.add(
@@ -55,7 +62,7 @@ impl Relays {
         relays.env.insert("AWS_CONTAINER_AUTHORIZATION_TOKEN".to_owned(), server.token());
         relays.serve(server.serve(listener));
 
-        let variables = [("KENNEL_EGRESS_PROXY", "127.0.0.1:{port}")];
+        let variables = [(EGRESS_VARIABLE, "127.0.0.1:{port}")];
         let listener = relays.add(context, EGRESS_SOCKET, EGRESS_PORT, &variables)?;
         relays.serve(egress::serve(listener));
         Ok(relays)
