@@ -184,7 +184,7 @@ impl SandboxSpec {
 }
 
 /// These belong to the sandbox itself; a bind over them would undo what it builds.
-const RESERVED: [&str; 11] = [
+const RESERVED: [&str; 12] = [
     "/usr",
     "/bin",
     "/sbin",
@@ -196,6 +196,7 @@ const RESERVED: [&str; 11] = [
     "/proc",
     "/sys",
     "/run/kennel",
+    "/opt/kennel/bin",
 ];
 
 fn check_bind(bind: &Bind) -> Result<(), String> {
@@ -206,9 +207,11 @@ fn check_bind(bind: &Bind) -> Result<(), String> {
     if !bind.host.is_absolute() {
         return Err(format!("bind source `{}` is not absolute", bind.host.display()));
     }
-    match RESERVED.iter().find(|reserved| inside.starts_with(reserved)) {
+    let overlaps =
+        |reserved: &&&str| inside.starts_with(reserved) || Path::new(reserved).starts_with(inside);
+    match RESERVED.iter().find(overlaps) {
         Some(reserved) => {
-            Err(format!("bind target `{}` lies under `{reserved}`", inside.display()))
+            Err(format!("bind target `{}` lies under or over `{reserved}`", inside.display()))
         }
         None => Ok(()),
     }
@@ -252,13 +255,15 @@ mod tests {
 
     #[test]
     fn binds_that_would_undo_the_sandbox_are_refused() {
-        for inside in ["/", "/usr/bin", "/etc/hosts", "/proc", "/opt/../etc", "opt/ml", "/dev/shm"]
-        {
+        let over_ours = ["/opt", "/opt/kennel", "/opt/kennel/bin/kennel", "/run"];
+        let others = ["/", "/usr/bin", "/etc/hosts", "/proc", "/opt/../etc", "opt/ml", "/dev/shm"];
+        for inside in over_ours.into_iter().chain(others) {
             assert!(check_bind(&bind("/srv", inside)).is_err(), "{inside}");
         }
         assert!(check_bind(&bind("srv", "/opt/ml")).is_err());
         assert!(check_bind(&bind("/srv", "/opt/ml")).is_ok());
         assert!(check_bind(&bind("/srv", "/etcetera")).is_ok());
+        assert!(check_bind(&bind("/srv", "/opt/kennel/lib/libonnxruntime.so")).is_ok());
     }
 
     #[test]
