@@ -115,7 +115,7 @@ fn become_workload(
 }
 
 fn order(spec: &SandboxSpec, by_landlock: bool) -> Result<(ExecOrder, Listeners), SandboxError> {
-    let own = std::env::current_exe().map_err(SandboxError::Start)?;
+    let own = super::own_program()?;
     let temporary = spec.run_dir.join("tmp");
     fs::create_dir_all(&temporary)
         .map_err(|source| SandboxError::Prepare { path: temporary.clone(), source })?;

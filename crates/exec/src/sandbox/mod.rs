@@ -24,7 +24,7 @@ mod stages;
 mod wire;
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -61,6 +61,8 @@ pub enum SandboxError {
         #[source]
         source: io::Error,
     },
+    #[error("the program was replaced; restart the server")]
+    Replaced,
     #[error("cannot start the sandbox")]
     Start(#[source] io::Error),
     /// The text names the step.
@@ -72,6 +74,16 @@ pub enum SandboxError {
     Limit(#[source] io::Error),
     #[error("cannot reach the sandbox")]
     Control(#[source] io::Error),
+}
+
+/// This binary's path. The kernel adds a mark to it when the file is no longer there.
+fn own_program() -> Result<PathBuf, SandboxError> {
+    let own = std::env::current_exe().map_err(SandboxError::Start)?;
+    if is_replaced(&own) { Err(SandboxError::Replaced) } else { Ok(own) }
+}
+
+fn is_replaced(program: &Path) -> bool {
+    program.as_os_str().as_encoded_bytes().ends_with(b" (deleted)") && !program.exists()
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -248,4 +260,19 @@ impl Drop for Child {
 /// What a probe gives this binary to do: nothing, successfully.
 pub(crate) fn probe_arguments() -> Vec<String> {
     vec![stages::NOTHING.to_owned()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_whose_file_is_gone_was_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(is_replaced(&dir.path().join("kennel (deleted)")));
+        assert!(!is_replaced(&dir.path().join("kennel")));
+        let odd_name = dir.path().join("mine (deleted)");
+        std::fs::write(&odd_name, "").unwrap();
+        assert!(!is_replaced(&odd_name));
+    }
 }

@@ -124,7 +124,7 @@ impl Stage {
         }
         let listeners = listen_inbound(spec)?;
         // By its path: the link in /proc leads to a mount outside of the new namespace.
-        let own = std::env::current_exe().map_err(SandboxError::Start)?;
+        let own = super::own_program()?;
         let parent_pid = i32::try_from(std::process::id()).unwrap_or(0);
         self.send(&EnterOrder {
             ids,
