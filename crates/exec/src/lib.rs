@@ -20,6 +20,7 @@ mod limits;
 pub mod mailbox;
 mod process;
 mod record;
+mod removal;
 pub mod run_dir;
 mod sandbox;
 mod scripted;

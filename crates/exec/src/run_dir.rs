@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::isolation::Isolation;
+use crate::removal;
 
 /// The file a supervisor learns its host from.
 pub const HOST: &str = "host.json";
@@ -54,28 +55,7 @@ pub fn write_now(run_dir: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
 /// Removes the directory with everything in it; links are not followed. Idempotent.
 pub async fn remove(run_dir: &Path) -> io::Result<()> {
     let run_dir = run_dir.to_owned();
-    blocking(move || match fs::remove_dir_all(&run_dir) {
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            make_writable(&run_dir)?;
-            fs::remove_dir_all(&run_dir)
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        other => other,
-    })
-    .await
-}
-
-/// A workload may have taken its own directories' write permission away.
-fn make_writable(dir: &Path) -> io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    fs::set_permissions(dir, fs::Permissions::from_mode(0o700))?;
-    for entry in fs::read_dir(dir)? {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            make_writable(&entry.path())?;
-        }
-    }
-    Ok(())
+    blocking(move || removal::remove(&run_dir)).await
 }
 
 async fn blocking(work: impl FnOnce() -> io::Result<()> + Send + 'static) -> io::Result<()> {
