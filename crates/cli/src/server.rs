@@ -51,8 +51,8 @@ impl Server {
             api_endpoint: format!("http://{}", reachable(address)),
             data_dir: data_dir.path().to_path_buf(),
         };
-        let executor =
-            ProcessExecutor::new().await.map_err(|error| failed("the executor", &error))?;
+        // Trying the sandbox out takes as long as all the rest: both go on at once.
+        let trying = tokio::spawn(ProcessExecutor::new());
         let facts = ServerFacts {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
@@ -61,7 +61,9 @@ impl Server {
             region: config.region.clone(),
             engine: engine(),
         };
-        let backends = open_stores(&data_dir).await?;
+        let backends = open_stores(&data_dir)?;
+        let executor = trying.await.map_err(|error| failed("the executor", &error))?;
+        let executor = executor.map_err(|error| failed("the executor", &error))?;
         let (backends, executor) = crash_points::wrap(backends, Arc::new(executor));
         let platform = Platform::open(config, backends, key, executor)
             .await
@@ -119,7 +121,7 @@ fn reachable(address: SocketAddr) -> SocketAddr {
     }
 }
 
-async fn open_stores(data_dir: &DataDir) -> Result<Backends, Failure> {
+fn open_stores(data_dir: &DataDir) -> Result<Backends, Failure> {
     let place = data_dir.path();
     let records = SqliteRecords::open(&place.join("records.sqlite"))
         .map_err(|error| failed("the record store", &error))?;
