@@ -7,7 +7,7 @@ use s3s::{S3Response, S3Result};
 use super::attributes::{describe, length};
 use super::checksums::{set_checksum, set_object_checksum};
 use super::conditions::Reading;
-use super::selection::{Selection, select};
+use super::selection::{Selection, describe_selection, select};
 use super::{Call, Operation, Target, body, errors};
 use crate::operation::Access;
 
@@ -40,21 +40,8 @@ impl Operation for GetObject {
         let meta = &download.meta;
         let mut output = GetObjectOutput::default();
         describe!(output, meta);
-        output.content_length = Some(length(selection.length()));
-        output.content_range = selection.content_range(meta.size);
-        output.parts_count = selection.parts_count(meta);
+        describe_selection!(output, meta, selection, input.checksum_mode.is_some());
         output.tag_count = i32::try_from(meta.tags.len()).ok().filter(|count| *count > 0);
-        if input.checksum_mode.is_some() {
-            match &selection {
-                Selection::Part { checksum: Some((algorithm, value)), .. } => {
-                    set_checksum!(output, *algorithm, value.clone());
-                }
-                selection if selection.is_everything(meta.size) => {
-                    set_object_checksum!(output, &meta.checksum);
-                }
-                _ => {}
-            }
-        }
         let range = selection.range();
         let size = selection.length();
         let chunks = download.read(range).await.map_err(errors::of)?;

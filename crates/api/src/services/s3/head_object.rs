@@ -8,7 +8,7 @@ use s3s::{S3Response, S3Result};
 use super::attributes::{describe, length};
 use super::checksums::{set_checksum, set_object_checksum};
 use super::conditions::Reading;
-use super::selection::{Selection, select};
+use super::selection::{Selection, describe_selection, select};
 use super::{Call, Operation, Target, errors};
 use crate::operation::Access;
 
@@ -41,20 +41,7 @@ impl Operation for HeadObject {
         let meta = &download.meta;
         let mut output = HeadObjectOutput::default();
         describe!(output, meta);
-        output.content_length = Some(length(selection.length()));
-        output.content_range = selection.content_range(meta.size);
-        output.parts_count = selection.parts_count(meta);
-        if input.checksum_mode.is_some() {
-            match &selection {
-                Selection::Part { checksum: Some((algorithm, value)), .. } => {
-                    set_checksum!(output, *algorithm, value.clone());
-                }
-                selection if selection.is_everything(meta.size) => {
-                    set_object_checksum!(output, &meta.checksum);
-                }
-                _ => {}
-            }
-        }
+        describe_selection!(output, meta, selection, input.checksum_mode.is_some());
         let is_partial = output.content_range.is_some();
         let mut response = S3Response::new(output);
         response.status = is_partial.then_some(StatusCode::PARTIAL_CONTENT);

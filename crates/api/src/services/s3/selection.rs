@@ -105,6 +105,29 @@ fn not_satisfiable(size: u64) -> S3Error {
     error
 }
 
+/// Says in an output what of the object was selected. GetObject and HeadObject have outputs of
+/// different types with the same members, and must never differ in them.
+macro_rules! describe_selection {
+    ($output:ident, $meta:ident, $selection:ident, $with_checksum:expr) => {
+        $output.content_length = Some(length($selection.length()));
+        $output.content_range = $selection.content_range($meta.size);
+        $output.parts_count = $selection.parts_count($meta);
+        if $with_checksum {
+            match &$selection {
+                Selection::Part { checksum: Some((algorithm, value)), .. } => {
+                    set_checksum!($output, *algorithm, value.clone());
+                }
+                selection if selection.is_everything($meta.size) => {
+                    set_object_checksum!($output, &$meta.checksum);
+                }
+                _ => {}
+            }
+        }
+    };
+}
+
+pub(super) use describe_selection;
+
 #[cfg(test)]
 mod tests {
     use super::*;
