@@ -1,5 +1,6 @@
 //! The SageMaker calls that several verbs make, and what they read of the answers.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::connect::refused;
 use crate::failure::{Failure, Kind};
+use crate::progress::Waiting;
 
 /// The native image classifier.
 pub const IMAGE: &str = "kennel/image-classification:1";
@@ -125,7 +127,7 @@ pub async fn describe_training_job(client: &Client, name: &str) -> Result<Traini
 }
 
 /// Waits until the job's status is final, showing each log line and each change of status.
-pub async fn follow_training_job(
+async fn follow_training_job(
     client: &Client,
     name: &str,
     mut line: impl FnMut(&str),
@@ -143,6 +145,25 @@ pub async fn follow_training_job(
         }
         tokio::time::sleep(POLL).await;
     }
+}
+
+/// [`follow_training_job`] for a person who waits: a spinner with the status, the log above it,
+/// each line behind `indent`.
+pub async fn watch_training_job(
+    client: &Client,
+    name: &str,
+    indent: &str,
+) -> Result<TrainingJob, Failure> {
+    let waiting = RefCell::new(Waiting::start("Starting"));
+    let job = follow_training_job(
+        client,
+        name,
+        |line| waiting.borrow().line(&format!("{indent}{line}")),
+        |status| waiting.borrow_mut().now(status),
+    )
+    .await;
+    waiting.into_inner().finish();
+    job
 }
 
 /// The model artifact of a job that completed.

@@ -1,6 +1,6 @@
 //! `kennel data draw`: a data set for machines that have none.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use kennel_vision::draw;
 use serde_json::json;
@@ -56,13 +56,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         size: arguments.size,
         seed: arguments.seed,
     };
-    let per_breed = options.train + options.valid + options.test;
-    let mut counter = Counter::start("drawing", (options.breeds * per_breed) as u64);
-    let summary = draw::dataset(&arguments.directory, &options, &mut |progress| {
-        counter.at(progress.done as u64);
-    })
-    .map_err(|error| Failure::caused(Kind::Environment, "could not draw", &error))?;
-    counter.finish();
+    let summary = draw(&arguments.directory, &options)?;
     let place = arguments.directory.display();
     match arguments.output {
         Output::Json => printer::json(&json!({
@@ -75,4 +69,15 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
             printer::data(&format!("{} pictures of {breeds} breeds in {place}", summary.pictures))
         }
     }
+}
+
+/// Draws the data set, with progress.
+pub fn draw(directory: &Path, options: &draw::Options) -> Result<draw::Summary, Failure> {
+    let per_breed = options.train + options.valid + options.test;
+    let mut counter = Counter::start("drawing", (options.breeds * per_breed) as u64);
+    let drawn = draw::dataset(directory, options, &mut |progress| {
+        counter.at(progress.done as u64);
+    });
+    counter.finish();
+    drawn.map_err(|error| Failure::caused(Kind::Environment, "could not draw", &error))
 }

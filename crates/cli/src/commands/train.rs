@@ -9,7 +9,6 @@ use crate::connect::connect;
 use crate::data_dir::DataDir;
 use crate::failure::Failure;
 use crate::printer::{self, Output};
-use crate::progress::Waiting;
 use crate::sagemaker::{self, TrainingRequest};
 use crate::{defaults, upload};
 
@@ -70,16 +69,7 @@ pub async fn run(data_dir: &DataDir, arguments: Arguments) -> Result<(), Failure
             Output::Text => printer::data(name),
         };
     }
-    let waiting = std::cell::RefCell::new(Waiting::start("Starting"));
-    let job = sagemaker::follow_training_job(
-        &client,
-        name,
-        |line| waiting.borrow().line(line),
-        |status| waiting.borrow_mut().now(status),
-    )
-    .await;
-    waiting.into_inner().finish();
-    let job = job?;
+    let job = sagemaker::watch_training_job(&client, name, "").await?;
     let artifact = sagemaker::artifact(name, &job)?;
     match arguments.output {
         Output::Json => printer::json(&json!({

@@ -16,13 +16,13 @@ use kennel_platform::instances;
 use kennel_vision::draw;
 use tokio_util::sync::CancellationToken;
 
-use super::up;
+use super::{data, up};
 use crate::connect::{self, Connection, refused};
 use crate::data_dir::DataDir;
 use crate::failure::{Failure, Kind};
 use crate::logging;
 use crate::printer::Output;
-use crate::progress::{Counter, Waiting};
+use crate::progress::Waiting;
 use crate::sagemaker::{self, TrainingJob, TrainingRequest};
 use crate::server::{Server, Settings};
 use crate::{defaults, upload};
@@ -150,14 +150,7 @@ async fn tell(client: &Client, arguments: &Arguments, report: &mut Report) -> Re
 
 fn draw_dogs(directory: &Path, report: &mut Report) -> Result<PathBuf, Failure> {
     let step = report.begin("draw dogs");
-    let options = draw::Options::default();
-    let per_breed = options.train + options.valid + options.test;
-    let mut counter = Counter::start("drawing", (options.breeds * per_breed) as u64);
-    let summary = draw::dataset(directory, &options, &mut |progress| {
-        counter.at(progress.done as u64);
-    })
-    .map_err(|error| Failure::caused(Kind::Environment, "could not draw", &error))?;
-    counter.finish();
+    let summary = data::draw(directory, &draw::Options::default())?;
     let detail = format!(
         "{} drawn pictures of {} breeds (yours: --data DIR)",
         summary.pictures,
@@ -202,16 +195,7 @@ async fn train(
         hyperparameters: BTreeMap::new(),
     };
     sagemaker::create_training_job(client, &request).await?;
-    let waiting = std::cell::RefCell::new(Waiting::start("Starting"));
-    let job = sagemaker::follow_training_job(
-        client,
-        name,
-        |line| waiting.borrow().line(&format!("    {line}")),
-        |status| waiting.borrow_mut().now(status),
-    )
-    .await;
-    waiting.into_inner().finish();
-    let job = job?;
+    let job = sagemaker::watch_training_job(client, name, "    ").await?;
     sagemaker::artifact(name, &job)?;
     report.done(step, &format!("training job {name} is {}", job.training_job_status));
     Ok(job)
